@@ -1,0 +1,69 @@
+"""make_batch: padding, masks, targets, wrapping and truncation."""
+
+import mlx.core as mx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def test_by_hand(lesson):
+    # a is 0, b is 1, ..., z is 25, BOS is 26, PAD is 27
+    input_ids, target_ids, pad_masks, target_masks = lesson.make_batch(["ab", "x", "cade"], 0, 3)
+    assert input_ids.tolist() == [
+        [26, 0, 1, 27, 27],
+        [26, 23, 27, 27, 27],
+        [26, 2, 0, 3, 4],
+    ]
+    assert target_ids.tolist() == [
+        [0, 1, 26, 0, 0],
+        [23, 26, 0, 0, 0],
+        [2, 0, 3, 4, 26],
+    ]
+    assert pad_masks.tolist() == [
+        [False, False, False, True, True],
+        [False, False, True, True, True],
+        [False, False, False, False, False],
+    ]
+    assert target_masks.tolist() == [
+        [1.0, 1.0, 1.0, 0.0, 0.0],
+        [1.0, 1.0, 0.0, 0.0, 0.0],
+        [1.0, 1.0, 1.0, 1.0, 1.0],
+    ]
+
+
+def test_wraps_round(lesson):
+    docs = ["a", "b", "c", "d", "e"]
+    firsts = [lesson.make_batch(docs, step, 3)[0][:, 1].tolist() for step in range(4)]
+    assert firsts == [[0, 1, 2], [3, 4, 0], [1, 2, 3], [4, 0, 1]]
+    assert lesson.make_batch(["a"], 7, 3)[0].tolist() == [[26, 0]] * 3
+
+
+def test_cuts_to_block_size(lesson):
+    long, exact = "abcdefghijklmnopqrst", "abcdefghijklmnop"  # 20 and 16 = block_size characters
+    input_ids, target_ids, pad_masks, _ = lesson.make_batch([long, exact], 0, 2)
+    # Both lose their last BOS: no position is left to predict it from.
+    assert input_ids.tolist() == [[26, *range(15)]] * 2
+    assert target_ids.tolist() == [[*range(16)]] * 2
+    assert not pad_masks.any().item()
+
+
+documents = st.lists(st.text("abcxyz", min_size=1, max_size=24), min_size=1, max_size=10)
+
+
+@settings(deadline=None)  # no timing in tests: the first example also warms up MLX
+@given(docs=documents, step=st.integers(0, 50), batch_size=st.integers(1, 8))
+def test_any_documents(lesson, docs, step, batch_size):
+    batch = lesson.make_batch(docs, step, batch_size)
+    assert [array.dtype for array in batch] == [mx.int32, mx.int32, mx.bool_, mx.float32]
+    rows = [docs[(step * batch_size + i) % len(docs)] for i in range(batch_size)]
+    T = min(max(len(row) for row in rows) + 1, lesson.block_size)
+    assert all(array.shape == (batch_size, T) for array in batch)
+
+    for row, inputs, targets, pad, real in zip(rows, *(a.tolist() for a in batch), strict=True):
+        assert [float(not p) for p in pad] == real  # the masks complement each other
+        n = pad.count(False)
+        assert pad == [False] * n + [True] * (T - n)  # padding is on the right
+        assert inputs[n:] == [lesson.PAD] * (T - n)
+        tokens = [lesson.BOS, *map(lesson.uchars.index, row), lesson.BOS][: lesson.block_size + 1]
+        assert [inputs[0], *targets[:n]] == tokens
+        assert inputs[:n] == tokens[:-1]
+    assert any(not any(pad) for pad in batch[2].tolist())  # the longest row has no padding
