@@ -1,0 +1,208 @@
+"""
+microGPT, batched, in PyTorch. Run it with `python tests/pytorch_batched.py`.
+
+A tiny GPT reads the names in input.txt, 32 at a time, and learns to make up new ones.
+main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
+- MLX is lazy: it computes at mx.eval or .item(). PyTorch computes line by line.
+- MLX arrays live in unified memory. PyTorch tensors are moved to a device.
+- MLX transforms a function into one that returns gradients. PyTorch stores them in parameters.
+- MLX has no ignored target and no padding_idx: a target mask and a zeroed row stand in.
+- MLX's Adam corrects its bias only when told to. PyTorch's always does.
+
+References:
+- Vaswani et al. 2017, Attention Is All You Need, https://arxiv.org/abs/1706.03762
+- Zhang & Sennrich 2019, Root Mean Square Layer Normalization, https://arxiv.org/abs/1910.07467
+- Kingma & Ba 2015, Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980
+"""
+
+import random
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+random.seed(42)
+torch.manual_seed(42)
+
+# --- Dataset & Tokenizer ---
+input_path = Path(__file__).parent.parent / "input.txt"
+try:
+    lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: drops a BOM
+except (OSError, UnicodeError) as err:
+    sys.exit(f"cannot read {input_path} ({err}): put a UTF-8 text there, one document per line")
+docs = [line.strip() for line in lines if line.strip()]
+if not docs:
+    sys.exit(f"nothing to learn in {input_path}: put a UTF-8 text there, one document per line")
+random.shuffle(docs)
+print(f"num docs: {len(docs)}")
+
+uchars = sorted(set("".join(docs)))  # token id i stands for the character uchars[i]
+BOS = len(uchars)  # begins and ends each document
+vocab_size = len(uchars) + 1  # what the model can predict: the characters and BOS
+PAD = vocab_size  # fills short rows; can be read, never predicted
+vocab_size_with_pad = vocab_size + 1
+print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
+
+# --- Hyperparameters ---
+n_embd = 64
+n_head = 4
+n_layer = 2
+block_size = 16
+head_dim = n_embd // n_head
+batch_size = 32
+num_steps = 1000
+
+# --- Model ---
+device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+positions = torch.arange(block_size, device=device)
+causal_mask = positions[:, None] < positions  # (block_size, block_size), True: key after query
+
+
+class RMSNorm(nn.Module):
+    """Scale each vector to root mean square 1 (Zhang & Sennrich 2019), with no learned gain."""
+
+    def forward(self, x):
+        return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()
+
+
+class CausalSelfAttention(nn.Module):
+    """Multi-head attention (Vaswani et al. 2017) to earlier, real positions only."""
+
+    def __init__(self):
+        super().__init__()
+        self.wq = nn.Linear(n_embd, n_embd, bias=False)
+        self.wk = nn.Linear(n_embd, n_embd, bias=False)
+        self.wv = nn.Linear(n_embd, n_embd, bias=False)
+        self.wo = nn.Linear(n_embd, n_embd, bias=False)
+
+    def forward(self, x, pad_mask=None):
+        B, T, C = x.shape
+        q = self.wq(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
+        k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
+        v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
+        att = q @ k.swapaxes(2, 3) / head_dim**0.5  # (B, n_head, T, T), query by key
+        # Were every key masked, -inf would give NaN and -1e9 a uniform row: MLX needs no guard.
+        att = att.masked_fill(causal_mask[:T, :T], float("-inf"))  # (B, n_head, T, T)
+        if pad_mask is not None:
+            att = att.masked_fill(pad_mask[:, None, None, :], float("-inf"))  # (B, n_head, T, T)
+        att = F.softmax(att, dim=-1)  # (B, n_head, T, T), each row sums to 1
+        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # heads side by side again
+        return self.wo(out)  # (B, T, C)
+
+
+class MLP(nn.Module):
+    """Widen four times, ReLU, narrow again."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(n_embd, 4 * n_embd, bias=False)
+        self.fc2 = nn.Linear(4 * n_embd, n_embd, bias=False)
+
+    def forward(self, x):
+        return self.fc2(F.relu(self.fc1(x)))  # (B, T, 4 * C) inside
+
+
+class Block(nn.Module):
+    """Attention, then MLP, each reading a normalized x and adding to x (pre-norm)."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm1 = RMSNorm()
+        self.attn = CausalSelfAttention()
+        self.norm2 = RMSNorm()
+        self.mlp = MLP()
+
+    def forward(self, x, pad_mask=None):
+        x = x + self.attn(self.norm1(x), pad_mask)
+        return x + self.mlp(self.norm2(x))
+
+
+class MicroGPT(nn.Module):
+    """Token ids (B, T) to next-token logits (B, T, vocab_size)."""
+
+    def __init__(self):
+        super().__init__()
+        self.wte = nn.Embedding(vocab_size_with_pad, n_embd, padding_idx=PAD)
+        self.wpe = nn.Embedding(block_size, n_embd)
+        self.norm_in = RMSNorm()
+        self.layers = nn.ModuleList(Block() for _ in range(n_layer))
+        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)
+        for p in self.parameters():
+            nn.init.normal_(p, std=0.08)
+        nn.init.zeros_(self.wte.weight[PAD])
+
+    def forward(self, idx, pad_mask=None):
+        x = self.wte(idx) + self.wpe(positions[: idx.shape[1]])  # (B, T, C)
+        x = self.norm_in(x)
+        for layer in self.layers:
+            x = layer(x, pad_mask)
+        return self.lm_head(x)  # (B, T, vocab_size)
+
+
+model = MicroGPT()
+model.to(device)
+print(f"num params: {sum(p.numel() for p in model.parameters())}")
+print(f"device: {device}")
+
+
+# --- Batching ---
+def make_batch(docs, step, batch_size):
+    """Batch number `step` of docs, wrapping round, padded on the right to its longest row.
+
+    Returns (B, T) tensors: input_ids, target_ids int64, pad_masks bool.
+    B is batch_size, T at most block_size. Padding is PAD in input_ids, True in pad_masks;
+    target_ids are the inputs one step on, -100 at padding.
+    """
+    sequences = []
+    for i in range(step * batch_size, (step + 1) * batch_size):
+        toks = [BOS] + [uchars.index(ch) for ch in docs[i % len(docs)]] + [BOS]
+        sequences.append(toks[: block_size + 1])
+    max_len = max(len(s) for s in sequences)
+
+    input_ids, target_ids, pad_masks = [], [], []
+    for s in sequences:
+        n = len(s) - 1
+        input_ids.append(s[:n] + [PAD] * (max_len - 1 - n))
+        target_ids.append(s[1:] + [-100] * (max_len - 1 - n))
+        pad_masks.append([False] * n + [True] * (max_len - 1 - n))
+    return (torch.tensor(rows, device=device) for rows in (input_ids, target_ids, pad_masks))
+
+
+# --- Training ---
+def loss_fn(model, input_ids, targets, pad_mask):
+    """Mean cross-entropy over the real targets of a batch, in nats, a scalar."""
+    logits = model(input_ids, pad_mask)  # (B, T, vocab_size)
+    return F.cross_entropy(logits.reshape(-1, vocab_size), targets.reshape(-1), ignore_index=-100)
+
+
+learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8
+# PyTorch's Adam always corrects its bias (Kingma & Ba 2015), MLX's only when told to.
+optimizer = torch.optim.Adam(model.parameters(), learning_rate, [beta1, beta2], eps_adam)
+
+for step in range(num_steps):
+    input_ids, targets, pad_mask = make_batch(docs, step, batch_size)
+    lr_t = learning_rate * (1 - step / num_steps)  # falls linearly to 0
+    optimizer.param_groups[0]["lr"] = lr_t
+    loss_val = loss_fn(model, input_ids, targets, pad_mask)
+    optimizer.zero_grad()
+    loss_val.backward()
+    optimizer.step()
+    if step == 0 or (step + 1) % 10 == 0:
+        print(f"step {step + 1:4d} / {num_steps:4d} | loss {loss_val.item():.4f}", flush=True)
+
+# --- Inference ---
+torch.set_grad_enabled(False)
+temperature = 0.5  # below 1: favour the likely
+print("\n--- inference (new, hallucinated names) ---")
+for sample_idx in range(20):
+    tokens = [BOS]
+    for _ in range(block_size):
+        logits = model(torch.tensor([tokens], device=device))[0, -1]  # (vocab_size,)
+        token_id = torch.multinomial(F.softmax(logits / temperature, dim=-1), 1).item()
+        if token_id == BOS:
+            break
+        tokens.append(token_id)
+    name = "".join(uchars[token_id] for token_id in tokens[1:])
+    print(f"sample {sample_idx + 1:2d}: {name}")

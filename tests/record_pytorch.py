@@ -1,0 +1,49 @@
+"""Record what the PyTorch twin computes, for main.py to be tested against without PyTorch.
+
+    python tests/record_pytorch.py
+
+writes tests/pytorch_figures.json. It needs PyTorch (2.13.0 made the file that is here) and the
+lesson's own input.txt. All is float32 on the CPU, from weights that scripts.recipe_weights gives.
+"""
+
+import json
+import platform
+from pathlib import Path
+
+import scripts
+
+FIGURES = Path(__file__).with_name("pytorch_figures.json")
+BATCH_SIZE = 4  # of the one batch whose logits and gradients are recorded
+NUM_LOSSES = 20
+
+
+def figures():
+    """Run the twin's own definitions and training loop. Returns what the JSON file holds."""
+    import torch
+
+    definitions = scripts.split(scripts.TWIN.read_text(encoding="utf-8"))[0]
+    accelerator = "torch.accelerator.current_accelerator(check_available=True) or "
+    on_cpu = scripts.replace_once(definitions, accelerator, "")
+    twin, _ = scripts.execute(on_cpu, scripts.TWIN)
+
+    model = twin["model"]
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    weights = scripts.recipe_weights(shapes, twin["PAD"])
+    model.load_state_dict(
+        {name: torch.tensor(weights[name]).reshape(shape) for name, shape in shapes.items()}
+    )
+
+    input_ids, targets, pad_mask = twin["make_batch"](twin["docs"], 0, BATCH_SIZE)
+    twin["loss_fn"](model, input_ids, targets, pad_mask).backward()
+    return {
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        "logits": model(input_ids, pad_mask).tolist(),
+        "grad_norms": {name: p.grad.norm().item() for name, p in model.named_parameters()},
+        "losses": scripts.first_losses(scripts.TWIN, twin, "loss_fn", NUM_LOSSES),
+    }
+
+
+if __name__ == "__main__":
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in figures().items()]
+    FIGURES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    print(f"wrote {FIGURES}")
