@@ -89,7 +89,7 @@ class CausalSelfAttention(nn.Module):
         if pad_mask is not None:
             att = mx.where(pad_mask[:, None, None, :], -1e9, att)  # (B, n_head, T, T)
         att = mx.softmax(att, axis=-1)  # (B, n_head, T, T), each row sums to 1
-        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # heads side by side again
+        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # (B, T, C), heads side by side
         return self.wo(out)  # (B, T, C)
 
 
@@ -194,7 +194,7 @@ for step in range(num_steps):
         print(f"step {step + 1:4d} / {num_steps:4d} | loss {loss_val.item():.4f}", flush=True)
 
 # --- Inference ---
-temperature = 0.5  # below 1: favour the likely
+temperature = 0.5  # below 1: favor the likely
 print("\n--- inference (new, hallucinated names) ---")
 for sample_idx in range(20):
     tokens = [BOS]

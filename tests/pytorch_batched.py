@@ -88,7 +88,7 @@ class CausalSelfAttention(nn.Module):
         if pad_mask is not None:
             att = att.masked_fill(pad_mask[:, None, None, :], float("-inf"))  # (B, n_head, T, T)
         att = F.softmax(att, dim=-1)  # (B, n_head, T, T), each row sums to 1
-        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # heads side by side again
+        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # (B, T, C), heads side by side
         return self.wo(out)  # (B, T, C)
 
 
@@ -194,7 +194,7 @@ for step in range(num_steps):
 
 # --- Inference ---
 torch.set_grad_enabled(False)
-temperature = 0.5  # below 1: favour the likely
+temperature = 0.5  # below 1: favor the likely
 print("\n--- inference (new, hallucinated names) ---")
 for sample_idx in range(20):
     tokens = [BOS]
