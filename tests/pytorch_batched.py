@@ -93,7 +93,7 @@ class CausalSelfAttention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Widen four times, ReLU, narrow again."""
+    """Widen to (B, T, 4 * C), ReLU, narrow to (B, T, C)."""
 
     def __init__(self):
         super().__init__()
@@ -101,7 +101,7 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(4 * n_embd, n_embd, bias=False)
 
     def forward(self, x):
-        return self.fc2(F.relu(self.fc1(x)))  # (B, T, 4 * C) inside
+        return self.fc2(F.relu(self.fc1(x)))
 
 
 class Block(nn.Module):
