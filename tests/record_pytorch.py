@@ -3,11 +3,15 @@
     python tests/record_pytorch.py
 
 writes tests/pytorch_figures.json. It needs PyTorch (2.13.0 made the file that is here) and the
-lesson's own input.txt. All is float32 on the CPU, from weights that scripts.recipe_weights gives.
+lesson's own input.txt. All is float32 on the CPU, from weights that scripts.recipe_weights gives;
+only printed_losses are those of a whole run, from the twin's own random weights.
 """
 
 import json
+import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import scripts
@@ -43,7 +47,20 @@ def figures():
     }
 
 
+def printed_losses():
+    """Run the twin whole, as a reader would. Returns the 101 losses that it prints."""
+    # Without a BLAS that MLX was given: PyTorch brings its own, and slows down with another.
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    command = [sys.executable, str(scripts.TWIN)]
+    twin = subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", check=True
+    )
+    assert len(scripts.samples(twin.stdout)) == 20
+    return scripts.losses(twin.stdout)
+
+
 if __name__ == "__main__":
-    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in figures().items()]
+    recorded = {**figures(), "printed_losses": printed_losses()}
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in recorded.items()]
     FIGURES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     print(f"wrote {FIGURES}")
