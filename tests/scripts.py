@@ -4,8 +4,10 @@ import contextlib
 import io
 import math
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -63,10 +65,13 @@ def first_losses(path, namespace, function, num_losses):
     return values
 
 
-def install(folder, num_steps, text=None):
-    """Copy main.py, made short, into folder, with text (str or bytes) or the names as input.txt."""
-    source = shortened(MAIN.read_text(encoding="utf-8"), num_steps)
-    (folder / "main.py").write_text(source, encoding="utf-8")
+def install(folder, num_steps, text=None, source=None):
+    """Put main.py, made short, into folder, with the names as its input.txt.
+
+    text: str or bytes in place of the names; source: a script in place of main.py's.
+    """
+    source = MAIN.read_text(encoding="utf-8") if source is None else source
+    (folder / "main.py").write_text(shortened(source, num_steps), encoding="utf-8")
     text = (ROOT / "input.txt").read_bytes() if text is None else text
     (folder / "input.txt").write_bytes(text.encode() if isinstance(text, str) else text)
     return folder / "main.py"
@@ -101,3 +106,14 @@ def recipe_weights(shapes, pad):
     width = shapes["wte.weight"][1]
     weights["wte.weight"][pad * width : (pad + 1) * width] = [0.0] * width
     return weights
+
+
+def patched(heading):
+    """main.py's source after `git apply` of the diff block under a heading of README.md."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split(f"\n### {heading}\n")[1]
+    diff = section.split("```diff\n")[1].split("```\n")[0]
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(MAIN, folder)
+        command = ["git", "apply", "-"]
+        subprocess.run(command, cwd=folder, input=diff, encoding="utf-8", check=True)
+        return Path(folder, "main.py").read_text(encoding="utf-8")
