@@ -1,0 +1,103 @@
+"""What main.py is put through: odd files, pipes, Ctrl-C. What it must not touch: files, network."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+
+import mlx.core as mx
+import pytest
+import scripts
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mlx.utils import tree_flatten
+
+lines = st.lists(st.text(max_size=80), min_size=1, max_size=300).map("\n".join)
+
+
+@settings(
+    deadline=None,  # no timing in tests
+    max_examples=25,  # each is a training
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example writes input.txt
+)
+@given(data=lines.map(lambda text: text.encode()) | st.binary(max_size=200))
+def test_any_file_trains_or_is_refused(tmp_path, data):
+    script = scripts.install(tmp_path, num_steps=2, text=data)
+    try:
+        lesson, output = scripts.execute(script.read_text(encoding="utf-8"), script)
+    except SystemExit as refusal:
+        assert len(refusal.code.splitlines()) == 1
+        assert str(tmp_path / "input.txt") in refusal.code
+    else:
+        assert all(math.isfinite(loss) for loss in scripts.losses(output))
+        assert all(mx.isfinite(p).all() for _, p in tree_flatten(lesson["model"].parameters()))
+        names = scripts.samples(output)
+        assert len(names) == 20
+        assert all(len(name) <= lesson["block_size"] for name in names)
+
+
+AUDIT = """
+import runpy, sys
+
+def forbid(event, arguments):
+    # open's mode is None for os.open, whose flags then say whether it writes
+    if event == "open" and (set(str(arguments[1])) & set("wax+") or arguments[2] & 0o3):
+        raise PermissionError(f"{event} {arguments}")
+    if event.startswith(("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn")):
+        raise PermissionError(f"{event} {arguments}")
+
+sys.addaudithook(forbid)
+runpy.run_path("main.py", run_name="__main__")
+"""
+
+
+def test_writes_no_file_and_reaches_for_no_network(tmp_path):
+    scripts.install(tmp_path, num_steps=2)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}  # where a library would write
+    result = subprocess.run(
+        [sys.executable, "-B", "-c", AUDIT],  # -B: no byte code of libraries, either
+        cwd=tmp_path,
+        env=os.environ | places,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.fixture
+def running():
+    """main.py, training, its output read as far as the first loss."""
+    environment = {name: x for name, x in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        [sys.executable, str(scripts.MAIN)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        while not process.stdout.readline().startswith("step"):
+            assert process.poll() is None
+        yield process
+        process.kill()
+
+
+def test_losses_reach_a_pipe_as_they_are_printed(running):
+    assert running.poll() is None  # the first loss is here, the training goes on
+
+
+def test_ctrl_c_stops_it(running):
+    running.send_signal(signal.SIGINT)
+    error = running.communicate()[1]
+    assert running.returncode == -signal.SIGINT  # 130 in a shell
+    assert error.splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_a_closed_pipe_stops_it_in_a_few_lines(running):
+    running.stdout.close()
+    error = running.stderr.read()
+    assert running.wait() != 0
+    assert error.splitlines()[-1].startswith("BrokenPipeError")
+    assert len(error.splitlines()) < 10
