@@ -27,7 +27,7 @@ from pathlib import Path
 
 import scripts
 
-WARM_UP = 50  # steps; among them all batch lengths that *Compile* is traced for
+WARM_UP = 50  # steps; among them most batch lengths that *Compile* is traced for
 ROUNDS = 10  # blocks of steps that each variant gets, in turns
 WHOLE_RUNS = 3  # of each script, in turns
 PADDED = ("max_len = max(len(s) for s in sequences)", "max_len = block_size + 1")
@@ -114,7 +114,9 @@ class Twin:
 
     def run(self, num_steps):
         self.connection.send(num_steps)
-        return self.connection.recv()
+        seconds = self.connection.recv()
+        time.sleep(0.5)  # its idle threads spin for a while, at the cost of whoever runs next
+        return seconds
 
 
 def progress(text):

@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -194,6 +195,15 @@ def test_the_first_losses_of_a_trap(name):
         pytest.skip("undefined behavior, shown as it was measured")
     losses = traps.losses_of_each_step(traps.TRAPS[name], num_steps=5)
     assert losses == pytest.approx([float(loss) for loss in shown[:5]], **SAME)
+
+
+def test_the_figures_of_a_wholly_padded_row():
+    loss, nans = traps.nan_after_a_wholly_padded_row([traps.MINUS_INF])
+    assert math.isnan(loss)
+    assert f"{nans:,} of 102,848 gradients" in README
+    loss, nans = traps.nan_after_a_wholly_padded_row([])
+    assert math.isfinite(loss)
+    assert nans == 0
 
 
 def test_the_first_screen_is_what_main_prints(whole_run):
