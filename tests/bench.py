@@ -209,13 +209,19 @@ def run_whole(script, environment):
     command = [sys.executable, "-u", str(script)]
     times = [time.perf_counter()]
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, encoding="utf-8"
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # on Ctrl-C it would print its traceback over the table
+        encoding="utf-8",
     ) as process:
         for line in process.stdout:
             if line.startswith(("device:", "--- inference")):
                 times.append(time.perf_counter())
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{script} failed, run it by itself to see why")
     times.append(time.perf_counter())
     parts = [after - before for before, after in zip(times[:-1], times[1:], strict=True)]
     return parts, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
