@@ -30,7 +30,7 @@ mx.random.seed(42)
 # --- Dataset & Tokenizer ---
 input_path = Path(__file__).parent / "input.txt"
 try:
-    lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: drops a BOM
+    lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: no byte-order mark
 except (OSError, UnicodeError) as err:
     sys.exit(f"cannot read {input_path} ({err}): put a UTF-8 text there, one document per line")
 docs = [line.strip() for line in lines if line.strip()]
@@ -64,7 +64,7 @@ causal_mask = positions[:, None] < positions  # (block_size, block_size), True: 
 class RMSNorm(nn.Module):
     """Scale each vector to root mean square 1 (Zhang & Sennrich 2019), with no learned gain."""
 
-    def __call__(self, x):
+    def __call__(self, x):  # MLX calls this itself, no hooks around it
         return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()
 
 
@@ -142,7 +142,7 @@ class MicroGPT(nn.Module):
 
 
 model = MicroGPT()
-print(f"num params: {sum(p.size for _, p in tree_flatten(model.parameters()))}")
+print(f"num params: {sum(p.size for _, p in tree_flatten(model.parameters()))}")  # nested dict
 print(f"device: {device}")
 
 
@@ -186,7 +186,7 @@ optimizer = optim.Adam(learning_rate, [beta1, beta2], eps_adam, bias_correction=
 for step in range(num_steps):
     input_ids, targets, pad_mask, target_mask = make_batch(docs, step, batch_size)
     lr_t = learning_rate * (1 - step / num_steps)  # falls linearly to 0
-    optimizer.learning_rate = lr_t
+    optimizer.learning_rate = lr_t  # no param_groups
     loss_val, grads = loss_and_grad(model, input_ids, targets, pad_mask, target_mask)
     optimizer.update(model, grads)
     mx.eval(model.parameters(), optimizer.state)  # so far all was a promise: compute it now

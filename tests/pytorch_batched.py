@@ -29,7 +29,7 @@ torch.manual_seed(42)
 # --- Dataset & Tokenizer ---
 input_path = Path(__file__).parent.parent / "input.txt"
 try:
-    lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: drops a BOM
+    lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: no byte-order mark
 except (OSError, UnicodeError) as err:
     sys.exit(f"cannot read {input_path} ({err}): put a UTF-8 text there, one document per line")
 docs = [line.strip() for line in lines if line.strip()]
