@@ -19,7 +19,8 @@ lines = st.lists(st.text(max_size=80), min_size=1, max_size=300).map("\n".join)
 @settings(
     deadline=None,  # no timing in tests
     max_examples=25,  # each is a training
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example writes input.txt
+    # Each example writes its own input.txt; and once more, no timing.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=lines.map(lambda text: text.encode()) | st.binary(max_size=200))
 def test_any_file_trains_or_is_refused(tmp_path, data):
@@ -77,6 +78,8 @@ def running():
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        # A background job, as CI may be, ignores SIGINT and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         while not process.stdout.readline().startswith("step"):
             assert process.poll() is None
