@@ -239,7 +239,7 @@ def bench_whole(num_steps):
             twin.parent.mkdir()
             source = scripts.shortened(scripts.TWIN.read_text(encoding="utf-8"), num_steps)
             twin.write_text(source, encoding="utf-8")
-            theirs = {name: x for name, x in os.environ.items() if name != "LD_PRELOAD"}
+            theirs = scripts.environment_without("LD_PRELOAD")
             whole["`tests/pytorch_batched.py`"] = (twin, theirs)
         results = {name: [] for name in whole}
         try:

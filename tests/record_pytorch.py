@@ -8,7 +8,6 @@ only printed_losses are those of a whole run, from the twin's own random weights
 """
 
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -50,10 +49,12 @@ def figures():
 def printed_losses():
     """Run the twin whole, as a reader would. Returns the 101 losses that it prints."""
     # Without a BLAS that MLX was given: PyTorch brings its own, and slows down with another.
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    command = [sys.executable, str(scripts.TWIN)]
     twin = subprocess.run(
-        command, env=environment, capture_output=True, encoding="utf-8", check=True
+        [sys.executable, str(scripts.TWIN)],
+        env=scripts.environment_without("LD_PRELOAD"),
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     assert len(scripts.samples(twin.stdout)) == 20
     return scripts.losses(twin.stdout)

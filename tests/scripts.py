@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+import os
 import random
 import shutil
 import subprocess
@@ -81,6 +82,11 @@ def run(script, cwd, *arguments):
     """Run a script in its own process, from the folder cwd. Returns the finished process."""
     command = [sys.executable, *arguments, str(script)]
     return subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", timeout=300)
+
+
+def environment_without(name):
+    """This process's environment variables but one."""
+    return {other: value for other, value in os.environ.items() if other != name}
 
 
 def losses(output):

@@ -71,10 +71,9 @@ def test_writes_no_file_and_reaches_for_no_network(tmp_path):
 @pytest.fixture
 def running():
     """main.py, training, its output read as far as the first loss."""
-    environment = {name: x for name, x in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
         [sys.executable, str(scripts.MAIN)],
-        env=environment,
+        env=scripts.environment_without("PYTHONUNBUFFERED"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
