@@ -5,7 +5,7 @@
 Every step that is timed is the script's own training loop, run on the batches that it would train
 on. The variants take turns, in blocks of steps, after a warm-up. PyTorch, where it is installed,
 runs in a process of its own: a BLAS preloaded for MLX would slow it down. Prints Markdown; on
-Ctrl-C, what it has. The default takes about three minutes on 2 cores with OpenBLAS.
+Ctrl-C, what it has. The default takes about two minutes on 2 cores with OpenBLAS.
 """
 
 import argparse
@@ -40,13 +40,9 @@ class Variant:
     """
 
     def __init__(self, source, path, *edits):
-        for old, new in edits:
-            source = scripts.replace_once(source, old, new)
-        definitions, loop, _ = scripts.split(source)
-        self.namespace, _ = scripts.execute(definitions, path)
-        self.loop = compile(
-            scripts.replace_once(loop, "range(num_steps)", "_steps"), str(path), "exec"
-        )
+        source = scripts.edited(source, *edits)
+        self.namespace = scripts.define(path, source)
+        self.loop = compile(scripts.training_loop(source, "_steps"), str(path), "exec")
         self.step = 0
         self.run(WARM_UP)
 
@@ -224,7 +220,7 @@ def run_whole(script, environment):
         sys.exit(f"{script} failed, run it by itself to see why")
     times.append(time.perf_counter())
     parts = [after - before for before, after in zip(times[:-1], times[1:], strict=True)]
-    return parts, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return parts, scripts.peak_mebibytes(usage)
 
 
 def bench_whole(num_steps):

@@ -20,14 +20,18 @@ BATCH_SIZE = 4  # of the one batch whose logits and gradients are recorded
 NUM_LOSSES = 20
 
 
+def recorded():
+    """What the JSON file holds: `versions` and the figures, by name."""
+    return json.loads(FIGURES.read_text(encoding="utf-8"))
+
+
 def figures():
     """Run the twin's own definitions and training loop. Returns what the JSON file holds."""
     import torch
 
-    definitions = scripts.split(scripts.TWIN.read_text(encoding="utf-8"))[0]
     accelerator = "torch.accelerator.current_accelerator(check_available=True) or "
-    on_cpu = scripts.replace_once(definitions, accelerator, "")
-    twin, _ = scripts.execute(on_cpu, scripts.TWIN)
+    source = scripts.TWIN.read_text(encoding="utf-8")
+    twin = scripts.define(scripts.TWIN, scripts.replace_once(source, accelerator, ""))
 
     model = twin["model"]
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
@@ -61,7 +65,7 @@ def printed_losses():
 
 
 if __name__ == "__main__":
-    recorded = {**figures(), "printed_losses": printed_losses()}
-    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in recorded.items()]
+    new = {**figures(), "printed_losses": printed_losses()}
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in new.items()]
     FIGURES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     print(f"wrote {FIGURES}")

@@ -22,6 +22,13 @@ def replace_once(source, old, new):
     return source.replace(old, new)
 
 
+def edited(source, *edits):
+    """source after the edits, each a pair of what stands there once and its stand-in."""
+    for old, new in edits:
+        source = replace_once(source, old, new)
+    return source
+
+
 def shortened(source, num_steps):
     """The script's source, training num_steps steps in place of 1000."""
     return replace_once(source, "num_steps = 1000\n", f"num_steps = {num_steps}\n")
@@ -42,9 +49,18 @@ def execute(source, path, namespace=None):
     return namespace, output.getvalue()
 
 
-def define(path):
-    """The globals of the script up to its training loop: all that is defined, nothing trained."""
-    return execute(split(path.read_text(encoding="utf-8"))[0], path)[0]
+def define(path, source=None):
+    """The globals of the script up to its training loop: all that is defined, nothing trained.
+
+    source: an edited script in place of the one in path.
+    """
+    source = path.read_text(encoding="utf-8") if source is None else source
+    return execute(split(source)[0], path)[0]
+
+
+def training_loop(source, steps):
+    """The script's training loop, over the expression `steps` in place of range(num_steps)."""
+    return replace_once(split(source)[1], "range(num_steps)", steps)
 
 
 def first_losses(path, namespace, function, num_losses):
@@ -59,9 +75,9 @@ def first_losses(path, namespace, function, num_losses):
         values.append((result[0] if isinstance(result, tuple) else result).item())
         return result
 
-    loop = split(path.read_text(encoding="utf-8"))[1]
+    loop = training_loop(path.read_text(encoding="utf-8"), f"range({num_losses})")
     namespace[function] = recording
-    execute(replace_once(loop, "range(num_steps)", f"range({num_losses})"), path, namespace)
+    execute(loop, path, namespace)
     namespace[function] = original
     return values
 
@@ -79,14 +95,28 @@ def install(folder, num_steps, text=None, source=None):
 
 
 def run(script, cwd, *arguments):
-    """Run a script in its own process, from the folder cwd. Returns the finished process."""
-    command = [sys.executable, *arguments, str(script)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", timeout=300)
+    """Run a script in its own process, from the folder cwd. Returns the finished process.
+
+    arguments: Python's own, before the script.
+    """
+    return subprocess.run(
+        [sys.executable, *arguments, str(script)],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
 
 
 def environment_without(name):
     """This process's environment variables but one."""
     return {other: value for other, value in os.environ.items() if other != name}
+
+
+def peak_mebibytes(usage):
+    """The peak memory in what the resource module tells of a process, in MiB."""
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def losses(output):

@@ -1,6 +1,5 @@
 """main.py computes what PyTorch computes, from the same weights, on the CPU of any machine."""
 
-import json
 from importlib.util import find_spec
 
 import mlx.core as mx
@@ -9,7 +8,7 @@ import record_pytorch
 import scripts
 from mlx.utils import tree_flatten
 
-RECORDED = json.loads(record_pytorch.FIGURES.read_text(encoding="utf-8"))
+RECORDED = record_pytorch.recorded()
 
 # Both round to float32, whose step is 1.2e-7 of the value, at each of a few dozen operations, and
 # each BLAS sums in its own order. Norms came out within 2e-7, logits within 3e-7 of the largest.

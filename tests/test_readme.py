@@ -1,7 +1,6 @@
 """README.md says what main.py says: its excerpts, pictures, patches, commands and figures."""
 
 import doctest
-import json
 import math
 import re
 import shutil
@@ -118,15 +117,7 @@ def test_a_patch_alone_prints_the_same_losses(heading, plain_losses, tmp_path):
 def test_two_processes_print_the_losses_of_one(plain_losses, tmp_path):
     script = scripts.install(tmp_path, NUM_STEPS, source=scripts.patched("Many machines"))
     launch = "from mlx._distributed_utils.launch import main; main()"  # what mlx.launch runs
-    command = [sys.executable, "-c", launch, "-n", "2", sys.executable, script.name]
-    result = subprocess.run(
-        command,
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-    )
+    result = scripts.run(script, tmp_path, "-c", launch, "-n", "2", sys.executable)
     assert len(plain_losses) == 3
     assert scripts.losses(result.stdout) == pytest.approx(plain_losses, **SAME), result.stderr
     assert len(scripts.samples(result.stdout)) == 20  # printed once, by rank 0
@@ -176,7 +167,7 @@ def test_the_chart_shows_recorded_losses(whole_run):
     mlx_line, torch_line = (
         [float(value) for value in line.split(",")] for line in re.findall(r"line \[(.*)\]", README)
     )
-    recorded = json.loads(record_pytorch.FIGURES.read_text(encoding="utf-8"))["printed_losses"]
+    recorded = record_pytorch.recorded()["printed_losses"]
     means = [
         [sum(losses[i : i + 5]) / 5 for i in range(1, 101, 5)]
         for losses in (scripts.losses(whole_run.output), recorded)

@@ -2,20 +2,19 @@
 
     uv run python tests/traps.py
 
-Each trap is an edit of main.py that runs without an error. It takes about a minute and a half on
-2 cores with OpenBLAS.
+Each trap is an edit of main.py that runs without an error. It takes up to two minutes on 2 cores
+with OpenBLAS.
 """
 
 import multiprocessing
 import resource
-import sys
 import time
 
 import mlx.core as mx
 import scripts
 from mlx.utils import tree_flatten
 
-EACH_STEP = ("if step == 0 or (step + 1) % 10 == 0:", "if True:")
+PRINTS = "if step == 0 or (step + 1) % 10 == 0:"
 UNWEIGHTED = ("weights=target_mask, reduction", "reduction")
 DIVIDED_BY_ALL = ("loss / target_mask.sum()", "loss / target_mask.size")
 EVAL = "    mx.eval(model.parameters(), optimizer.state)"
@@ -32,25 +31,23 @@ TRAPS = {
 }
 
 
-def edited(*edits):
-    """main.py's source after the edits, each a pair of what stands there once and its stand-in."""
-    source = scripts.MAIN.read_text(encoding="utf-8")
-    for old, new in edits:
-        source = scripts.replace_once(source, old, new)
-    return source
+def main_with(*edits):
+    """main.py's source after the edits."""
+    return scripts.edited(scripts.MAIN.read_text(encoding="utf-8"), *edits)
 
 
 def losses_of_each_step(edits, num_steps=1000):
     """The losses of the first num_steps steps of main.py with the edits, as it prints them."""
-    definitions, loop, _ = scripts.split(edited(EACH_STEP, *edits))
-    loop = scripts.replace_once(loop, "range(num_steps)", f"range({num_steps})")
-    return scripts.losses(scripts.execute(definitions + loop, scripts.MAIN)[1])
+    source = main_with((PRINTS, "if True:"), *edits)
+    loop = scripts.training_loop(source, f"range({num_steps})")
+    lesson = scripts.define(scripts.MAIN, source)
+    return scripts.losses(scripts.execute(loop, scripts.MAIN, lesson)[1])
 
 
 def nan_after_a_wholly_padded_row(edits):
     """Train on one batch whose last row is all padding. Returns its loss, and how many of the
     gradients of main.py with the edits are NaN."""
-    lesson, _ = scripts.execute(scripts.split(edited(*edits))[0], scripts.MAIN)
+    lesson = scripts.define(scripts.MAIN, main_with(*edits))
     input_ids, targets, pad_mask, target_mask = lesson["make_batch"](lesson["docs"], 0, 4)
     pad_mask[-1], target_mask[-1] = True, 0.0
     batch = input_ids, targets, pad_mask, target_mask
@@ -61,15 +58,13 @@ def nan_after_a_wholly_padded_row(edits):
 def seconds_and_peak_memory(edits, num_steps):
     """Run the loop without its printing. Returns the seconds it took, and the MiB that this process
     has held at its peak."""
-    silent = ("if step == 0 or (step + 1) % 10 == 0:", "if False:")
-    definitions, loop, _ = scripts.split(edited(silent, *edits))
-    lesson, _ = scripts.execute(definitions, scripts.MAIN)
-    loop = scripts.replace_once(loop, "range(num_steps)", f"range({num_steps})")
+    source = main_with((PRINTS, "if False:"), *edits)
+    loop = scripts.training_loop(source, f"range({num_steps})")
+    lesson = scripts.define(scripts.MAIN, source)
     start = time.perf_counter()
     scripts.execute(loop, scripts.MAIN, lesson)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return seconds, scripts.peak_mebibytes(resource.getrusage(resource.RUSAGE_SELF))
 
 
 if __name__ == "__main__":
