@@ -1,12 +1,14 @@
 """
 microGPT, batched, in MLX. Run it with `uv run python main.py`.
 
-A tiny GPT reads the names in input.txt, 32 at a time, and learns to make up new ones.
+The names in input.txt become token ids, batches of 32, padded to one length. A GPT of
+two layers learns, with Adam, to predict each next token. Then it makes up 20 names.
+
 main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
-- MLX is lazy: it computes at mx.eval or .item(). PyTorch computes line by line.
-- MLX arrays live in unified memory. PyTorch tensors are moved to a device.
-- MLX transforms a function into one that returns gradients. PyTorch stores them in parameters.
-- MLX has no ignored target and no padding_idx: a target mask and a zeroed row stand in.
+- MLX is lazy: it computes at mx.eval or .item(). PyTorch computes at each line.
+- MLX gives operations a device, arrays have none. PyTorch tensors are moved to one.
+- MLX turns a function into one that returns gradients. PyTorch stores them in the parameters.
+- MLX weighs the losses at padding with 0. PyTorch leaves out targets of -100.
 - MLX's Adam corrects its bias only when told to. PyTorch's always does.
 
 References:
@@ -29,47 +31,50 @@ mx.random.seed(42)
 
 # --- Dataset & Tokenizer ---
 input_path = Path(__file__).parent / "input.txt"
+hint = "put a UTF-8 text there, one document per line"
 try:
     lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: no byte-order mark
 except (OSError, UnicodeError) as err:
-    sys.exit(f"cannot read {input_path} ({err}): put a UTF-8 text there, one document per line")
-docs = [line.strip() for line in lines if line.strip()]
+    reason = getattr(err, "strerror", err)  # all of an OSError would name the path again
+    sys.exit(f"cannot read {input_path} ({reason}): {hint}")
+docs = [line.strip() for line in lines if line.strip()]  # the documents: here, names
 if not docs:
-    sys.exit(f"nothing to learn in {input_path}: put a UTF-8 text there, one document per line")
+    sys.exit(f"nothing to learn in {input_path}: {hint}")
 random.shuffle(docs)
 print(f"num docs: {len(docs)}")
 
 uchars = sorted(set("".join(docs)))  # token id i stands for the character uchars[i]
 BOS = len(uchars)  # begins and ends each document
 vocab_size = len(uchars) + 1  # what the model can predict: the characters and BOS
-PAD = vocab_size  # fills short rows; can be read, never predicted
+PAD = vocab_size  # fills up short sequences: an input, never a prediction
 vocab_size_with_pad = vocab_size + 1
 print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 
 # --- Hyperparameters ---
-n_embd = 64
-n_head = 4
+# In shapes, B is sequences, T the tokens of each, C the numbers for each token.
+n_embd = 64  # C
+n_head = 4  # attention heads, each with its part of C
 n_layer = 2
-block_size = 16
+block_size = 16  # the largest T
 head_dim = n_embd // n_head
-batch_size = 32
+batch_size = 32  # B
 num_steps = 1000
 
 # --- Model ---
-device = mx.default_device()  # the GPU, if there is one; no array has to be moved to it
-positions = mx.arange(block_size)
-causal_mask = positions[:, None] < positions  # (block_size, block_size), True: key after query
+positions = mx.arange(block_size)  # not in a module: MLX would train an array there
+causal_mask = positions[:, None] < positions  # query by key; True: the key comes later
 
 
 class RMSNorm(nn.Module):
-    """Scale each vector to root mean square 1 (Zhang & Sennrich 2019), with no learned gain."""
+    """Scale each vector to root mean square 1 (Zhang & Sennrich 2019), no learned gain."""
 
-    def __call__(self, x):  # MLX calls this itself, no hooks around it
+    def __call__(self, x):  # in MLX the call itself is the forward pass
+        # 1e-5 keeps the result finite where x is all zeros.
         return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()
 
 
 class CausalSelfAttention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017) to earlier, real positions only."""
+    """Multi-head attention (Vaswani et al. 2017) to a position itself and earlier ones."""
 
     def __init__(self):
         super().__init__()
@@ -80,16 +85,17 @@ class CausalSelfAttention(nn.Module):
 
     def __call__(self, x, pad_mask=None):
         B, T, C = x.shape
-        q = self.wq(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
-        k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
-        v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
+        # Queries, keys and values, C cut into heads: (B, n_head, T, head_dim).
+        q = self.wq(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
+        k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
+        v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         att = q @ k.swapaxes(2, 3) / head_dim**0.5  # (B, n_head, T, T), query by key
-        # Were every key masked, -inf would give NaN and -1e9 a uniform row: MLX needs no guard.
-        att = mx.where(causal_mask[:T, :T], -1e9, att)  # (B, n_head, T, T)
+        # Each query keeps key 0, BOS. Without a key, -1e9 gives equal weights, -inf NaN.
+        att = mx.where(causal_mask[:T, :T], -1e9, att)  # mask: (T, T)
         if pad_mask is not None:
-            att = mx.where(pad_mask[:, None, None, :], -1e9, att)  # (B, n_head, T, T)
-        att = mx.softmax(att, axis=-1)  # (B, n_head, T, T), each row sums to 1
-        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # (B, T, C), heads side by side
+            att = mx.where(pad_mask[:, None, None, :], -1e9, att)  # mask: (B, 1, 1, T)
+        att = mx.softmax(att, axis=-1)  # over keys: weights of a query sum to 1
+        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # heads side by side again
         return self.wo(out)  # (B, T, C)
 
 
@@ -102,7 +108,7 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(4 * n_embd, n_embd, bias=False)
 
     def __call__(self, x):
-        return self.fc2(mx.maximum(self.fc1(x), 0))  # nn.relu would call a C++ compiler
+        return self.fc2(mx.maximum(self.fc1(x), 0))  # ReLU; on a CPU nn.relu wants g++
 
 
 class Block(nn.Module):
@@ -125,34 +131,36 @@ class MicroGPT(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.wte = nn.Embedding(vocab_size_with_pad, n_embd)  # no padding_idx: see PAD below
-        self.wpe = nn.Embedding(block_size, n_embd)
-        self.norm_in = RMSNorm()
-        self.layers = [Block() for _ in range(n_layer)]  # a plain list: MLX finds what is in it
-        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)
-        self.apply(nn.init.normal(std=0.08))  # to each array, where PyTorch visits modules
-        self.wte.weight[PAD] = 0.0  # and stays 0: the masks leave it no gradient
+        self.wte = nn.Embedding(vocab_size_with_pad, n_embd)  # token embeddings
+        self.wpe = nn.Embedding(block_size, n_embd)  # position embeddings
+        self.norm_in = RMSNorm()  # scales what blocks add to; norm1 what one reads
+        self.layers = [Block() for _ in range(n_layer)]  # MLX looks into lists
+        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # no output for PAD
+        self.apply(nn.init.normal(std=0.08))  # to each parameter
+        self.wte.weight[PAD] = 0.0  # no padding_idx; masks keep its gradient 0
 
     def __call__(self, idx, pad_mask=None):
         x = self.wte(idx) + self.wpe(positions[: idx.shape[1]])  # (B, T, C)
         x = self.norm_in(x)
         for layer in self.layers:
             x = layer(x, pad_mask)
-        return self.lm_head(x)  # (B, T, vocab_size)
+        return self.lm_head(x)  # (B, T, vocab_size), no norm before, as in microgpt
 
 
 model = MicroGPT()
-print(f"num params: {sum(p.size for _, p in tree_flatten(model.parameters()))}")  # nested dict
+print(f"num params: {sum(p.size for _, p in tree_flatten(model.parameters()))}")
+device = mx.default_device()  # the GPU, if there is one; no array has to be moved there
 print(f"device: {device}")
 
 
 # --- Batching ---
 def make_batch(docs, step, batch_size):
-    """Batch number `step` of docs, wrapping round, padded on the right to its longest row.
+    """Batch number `step` of docs, wrapping round, padded on the right to its longest sequence.
 
     Returns (B, T) arrays: input_ids, target_ids int32, pad_masks bool, target_masks float32.
     B is batch_size, T at most block_size. Padding is PAD in input_ids, True in pad_masks;
     target_ids are the inputs one step on, 0 at padding, where target_masks is 0.0, else 1.0.
+    Raises ValueError at a character that is not in uchars.
     """
     sequences = []
     for i in range(step * batch_size, (step + 1) * batch_size):
@@ -162,11 +170,12 @@ def make_batch(docs, step, batch_size):
 
     input_ids, target_ids, pad_masks, target_masks = [], [], [], []
     for s in sequences:
-        n = len(s) - 1
-        input_ids.append(s[:n] + [PAD] * (max_len - 1 - n))
-        target_ids.append(s[1:] + [0] * (max_len - 1 - n))  # any id will do, the mask hides it
-        pad_masks.append([False] * n + [True] * (max_len - 1 - n))
-        target_masks.append([1.0] * n + [0.0] * (max_len - 1 - n))
+        n = len(s) - 1  # inputs, and as many targets
+        pad = max_len - len(s)
+        input_ids.append(s[:n] + [PAD] * pad)
+        target_ids.append(s[1:] + [0] * pad)  # any id will do: target_masks hides it
+        pad_masks.append([False] * n + [True] * pad)
+        target_masks.append([1.0] * n + [0.0] * pad)
     return mx.array(input_ids), mx.array(target_ids), mx.array(pad_masks), mx.array(target_masks)
 
 
@@ -175,21 +184,23 @@ def loss_fn(model, input_ids, targets, pad_mask, target_mask):
     """Mean cross-entropy over the real targets of a batch, in nats, a scalar."""
     logits = model(input_ids, pad_mask)  # (B, T, vocab_size)
     loss = nn.losses.cross_entropy(logits, targets, weights=target_mask, reduction="sum")
-    return loss / target_mask.sum()  # no ignore_index: the mask says what to sum and count
+    return loss / target_mask.sum()  # reduction="mean" would divide by padding, too
 
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8
-loss_and_grad = nn.value_and_grad(model, loss_fn)  # no .backward(): a function of both
+loss_and_grad = nn.value_and_grad(model, loss_fn)  # a function that returns both
 # PyTorch's Adam always corrects its bias (Kingma & Ba 2015), MLX's only when told to.
-optimizer = optim.Adam(learning_rate, [beta1, beta2], eps_adam, bias_correction=True)
+optimizer = optim.Adam(learning_rate, betas=(beta1, beta2), eps=eps_adam, bias_correction=True)
 
 for step in range(num_steps):
     input_ids, targets, pad_mask, target_mask = make_batch(docs, step, batch_size)
-    lr_t = learning_rate * (1 - step / num_steps)  # falls linearly to 0
-    optimizer.learning_rate = lr_t  # no param_groups
+
+    lr_t = learning_rate * (1 - step / num_steps)  # falls linearly towards 0
+    optimizer.learning_rate = lr_t
     loss_val, grads = loss_and_grad(model, input_ids, targets, pad_mask, target_mask)
     optimizer.update(model, grads)
     mx.eval(model.parameters(), optimizer.state)  # so far all was a promise: compute it now
+
     if step == 0 or (step + 1) % 10 == 0:
         print(f"step {step + 1:4d} / {num_steps:4d} | loss {loss_val.item():.4f}", flush=True)
 
@@ -199,10 +210,11 @@ print("\n--- inference (new, hallucinated names) ---")
 for sample_idx in range(20):
     tokens = [BOS]
     for _ in range(block_size):
-        logits = model(mx.array([tokens]))[0, -1]  # (vocab_size,)
-        token_id = mx.random.categorical(logits / temperature).item()  # logits, no softmax
+        logits = model(mx.array([tokens]))[0, -1]  # after the last token
+        token_id = mx.random.categorical(logits / temperature).item()  # softmax is inside
         if token_id == BOS:
             break
-        tokens.append(token_id)
+        tokens.append(token_id)  # to be read next time
+
     name = "".join(uchars[token_id] for token_id in tokens[1:])
     print(f"sample {sample_idx + 1:2d}: {name}")

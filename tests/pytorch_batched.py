@@ -1,12 +1,14 @@
 """
 microGPT, batched, in PyTorch. Run it with `python tests/pytorch_batched.py`.
 
-A tiny GPT reads the names in input.txt, 32 at a time, and learns to make up new ones.
+The names in input.txt become token ids, batches of 32, padded to one length. A GPT of
+two layers learns, with Adam, to predict each next token. Then it makes up 20 names.
+
 main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
-- MLX is lazy: it computes at mx.eval or .item(). PyTorch computes line by line.
-- MLX arrays live in unified memory. PyTorch tensors are moved to a device.
-- MLX transforms a function into one that returns gradients. PyTorch stores them in parameters.
-- MLX has no ignored target and no padding_idx: a target mask and a zeroed row stand in.
+- MLX is lazy: it computes at mx.eval or .item(). PyTorch computes at each line.
+- MLX gives operations a device, arrays have none. PyTorch tensors are moved to one.
+- MLX turns a function into one that returns gradients. PyTorch stores them in the parameters.
+- MLX weighs the losses at padding with 0. PyTorch leaves out targets of -100.
 - MLX's Adam corrects its bias only when told to. PyTorch's always does.
 
 References:
@@ -28,47 +30,51 @@ torch.manual_seed(42)
 
 # --- Dataset & Tokenizer ---
 input_path = Path(__file__).parent.parent / "input.txt"
+hint = "put a UTF-8 text there, one document per line"
 try:
     lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: no byte-order mark
 except (OSError, UnicodeError) as err:
-    sys.exit(f"cannot read {input_path} ({err}): put a UTF-8 text there, one document per line")
-docs = [line.strip() for line in lines if line.strip()]
+    reason = getattr(err, "strerror", err)  # all of an OSError would name the path again
+    sys.exit(f"cannot read {input_path} ({reason}): {hint}")
+docs = [line.strip() for line in lines if line.strip()]  # the documents: here, names
 if not docs:
-    sys.exit(f"nothing to learn in {input_path}: put a UTF-8 text there, one document per line")
+    sys.exit(f"nothing to learn in {input_path}: {hint}")
 random.shuffle(docs)
 print(f"num docs: {len(docs)}")
 
 uchars = sorted(set("".join(docs)))  # token id i stands for the character uchars[i]
 BOS = len(uchars)  # begins and ends each document
 vocab_size = len(uchars) + 1  # what the model can predict: the characters and BOS
-PAD = vocab_size  # fills short rows; can be read, never predicted
+PAD = vocab_size  # fills up short sequences: an input, never a prediction
 vocab_size_with_pad = vocab_size + 1
 print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 
 # --- Hyperparameters ---
-n_embd = 64
-n_head = 4
+# In shapes, B is sequences, T the tokens of each, C the numbers for each token.
+n_embd = 64  # C
+n_head = 4  # attention heads, each with its part of C
 n_layer = 2
-block_size = 16
+block_size = 16  # the largest T
 head_dim = n_embd // n_head
-batch_size = 32
+batch_size = 32  # B
 num_steps = 1000
 
 # --- Model ---
 device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 positions = torch.arange(block_size, device=device)
-causal_mask = positions[:, None] < positions  # (block_size, block_size), True: key after query
+causal_mask = positions[:, None] < positions  # query by key; True: the key comes later
 
 
 class RMSNorm(nn.Module):
-    """Scale each vector to root mean square 1 (Zhang & Sennrich 2019), with no learned gain."""
+    """Scale each vector to root mean square 1 (Zhang & Sennrich 2019), no learned gain."""
 
     def forward(self, x):
+        # 1e-5 keeps the result finite where x is all zeros.
         return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()
 
 
 class CausalSelfAttention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017) to earlier, real positions only."""
+    """Multi-head attention (Vaswani et al. 2017) to a position itself and earlier ones."""
 
     def __init__(self):
         super().__init__()
@@ -79,16 +85,17 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x, pad_mask=None):
         B, T, C = x.shape
-        q = self.wq(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
-        k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
-        v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
+        # Queries, keys and values, C cut into heads: (B, n_head, T, head_dim).
+        q = self.wq(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
+        k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
+        v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         att = q @ k.swapaxes(2, 3) / head_dim**0.5  # (B, n_head, T, T), query by key
-        # Were every key masked, -inf would give NaN and -1e9 a uniform row: MLX needs no guard.
-        att = att.masked_fill(causal_mask[:T, :T], float("-inf"))  # (B, n_head, T, T)
+        # Each query keeps key 0, BOS. Without a key, -1e9 gives equal weights, -inf NaN.
+        att = att.masked_fill(causal_mask[:T, :T], -1e9)  # mask: (T, T)
         if pad_mask is not None:
-            att = att.masked_fill(pad_mask[:, None, None, :], float("-inf"))  # (B, n_head, T, T)
-        att = F.softmax(att, dim=-1)  # (B, n_head, T, T), each row sums to 1
-        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # (B, T, C), heads side by side
+            att = att.masked_fill(pad_mask[:, None, None, :], -1e9)  # mask: (B, 1, 1, T)
+        att = F.softmax(att, dim=-1)  # over keys: weights of a query sum to 1
+        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # heads side by side again
         return self.wo(out)  # (B, T, C)
 
 
@@ -124,11 +131,11 @@ class MicroGPT(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.wte = nn.Embedding(vocab_size_with_pad, n_embd, padding_idx=PAD)
-        self.wpe = nn.Embedding(block_size, n_embd)
-        self.norm_in = RMSNorm()
+        self.wte = nn.Embedding(vocab_size_with_pad, n_embd, padding_idx=PAD)  # token embeddings
+        self.wpe = nn.Embedding(block_size, n_embd)  # position embeddings
+        self.norm_in = RMSNorm()  # scales what blocks add to; norm1 what one reads
         self.layers = nn.ModuleList(Block() for _ in range(n_layer))
-        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)
+        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # no output for PAD
         for p in self.parameters():
             nn.init.normal_(p, std=0.08)
         nn.init.zeros_(self.wte.weight[PAD])
@@ -138,7 +145,7 @@ class MicroGPT(nn.Module):
         x = self.norm_in(x)
         for layer in self.layers:
             x = layer(x, pad_mask)
-        return self.lm_head(x)  # (B, T, vocab_size)
+        return self.lm_head(x)  # (B, T, vocab_size), no norm before, as in microgpt
 
 
 model = MicroGPT()
@@ -149,11 +156,12 @@ print(f"device: {device}")
 
 # --- Batching ---
 def make_batch(docs, step, batch_size):
-    """Batch number `step` of docs, wrapping round, padded on the right to its longest row.
+    """Batch number `step` of docs, wrapping round, padded on the right to its longest sequence.
 
     Returns (B, T) tensors: input_ids, target_ids int64, pad_masks bool.
     B is batch_size, T at most block_size. Padding is PAD in input_ids, True in pad_masks;
     target_ids are the inputs one step on, -100 at padding.
+    Raises ValueError at a character that is not in uchars.
     """
     sequences = []
     for i in range(step * batch_size, (step + 1) * batch_size):
@@ -163,11 +171,12 @@ def make_batch(docs, step, batch_size):
 
     input_ids, target_ids, pad_masks = [], [], []
     for s in sequences:
-        n = len(s) - 1
-        input_ids.append(s[:n] + [PAD] * (max_len - 1 - n))
-        target_ids.append(s[1:] + [-100] * (max_len - 1 - n))
-        pad_masks.append([False] * n + [True] * (max_len - 1 - n))
-    return (torch.tensor(rows, device=device) for rows in (input_ids, target_ids, pad_masks))
+        n = len(s) - 1  # inputs, and as many targets
+        pad = max_len - len(s)
+        input_ids.append(s[:n] + [PAD] * pad)
+        target_ids.append(s[1:] + [-100] * pad)
+        pad_masks.append([False] * n + [True] * pad)
+    return tuple(torch.tensor(x, device=device) for x in (input_ids, target_ids, pad_masks))
 
 
 # --- Training ---
@@ -179,16 +188,18 @@ def loss_fn(model, input_ids, targets, pad_mask):
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8
 # PyTorch's Adam always corrects its bias (Kingma & Ba 2015), MLX's only when told to.
-optimizer = torch.optim.Adam(model.parameters(), learning_rate, [beta1, beta2], eps_adam)
+optimizer = torch.optim.Adam(model.parameters(), learning_rate, betas=(beta1, beta2), eps=eps_adam)
 
 for step in range(num_steps):
     input_ids, targets, pad_mask = make_batch(docs, step, batch_size)
-    lr_t = learning_rate * (1 - step / num_steps)  # falls linearly to 0
+
+    lr_t = learning_rate * (1 - step / num_steps)  # falls linearly towards 0
     optimizer.param_groups[0]["lr"] = lr_t
     loss_val = loss_fn(model, input_ids, targets, pad_mask)
     optimizer.zero_grad()
     loss_val.backward()
     optimizer.step()
+
     if step == 0 or (step + 1) % 10 == 0:
         print(f"step {step + 1:4d} / {num_steps:4d} | loss {loss_val.item():.4f}", flush=True)
 
@@ -199,10 +210,11 @@ print("\n--- inference (new, hallucinated names) ---")
 for sample_idx in range(20):
     tokens = [BOS]
     for _ in range(block_size):
-        logits = model(torch.tensor([tokens], device=device))[0, -1]  # (vocab_size,)
+        logits = model(torch.tensor([tokens], device=device))[0, -1]  # after the last token
         token_id = torch.multinomial(F.softmax(logits / temperature, dim=-1), 1).item()
         if token_id == BOS:
             break
-        tokens.append(token_id)
+        tokens.append(token_id)  # to be read next time
+
     name = "".join(uchars[token_id] for token_id in tokens[1:])
     print(f"sample {sample_idx + 1:2d}: {name}")
