@@ -1,17 +1,32 @@
-from types import SimpleNamespace
-
+import mlx.core as mx
 import pytest
 import scripts
 
 
-@pytest.fixture(scope="session")
-def whole_run():
-    """main.py run once from top to bottom: its globals, by name, and `output`, what it printed."""
-    namespace, output = scripts.execute(scripts.MAIN.read_text(encoding="utf-8"), scripts.MAIN)
-    return SimpleNamespace(**namespace, output=output)
+@pytest.fixture(scope="session", autouse=True)
+def exact():
+    """What runs in this process runs on the CPU: a GPU adds in no fixed order, and may multiply
+    with fewer digits."""
+    mx.set_default_device(mx.cpu)
 
 
 @pytest.fixture(scope="session")
 def lesson():
-    """main.py up to its training loop: what it defines, by name, with the initial weights."""
-    return SimpleNamespace(**scripts.define(scripts.MAIN))
+    """main.py up to its training loop, a module, with the initial weights."""
+    return scripts.load(scripts.MAIN)
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """main.py after 20 steps of its training loop, a module."""
+    module = scripts.load(scripts.MAIN)
+    scripts.train(module, range(20))
+    return module
+
+
+@pytest.fixture(scope="session")
+def whole_run():
+    """What `python main.py` prints, run as a reader does, on this machine's default device."""
+    result = scripts.run([scripts.MAIN], cwd=scripts.ROOT)
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout
