@@ -1,11 +1,12 @@
-"""Time the lesson: a training step of main.py, of README.md's patches and of the PyTorch twin.
+"""Time the lesson: whole runs, and training steps of main.py, of its variants and of its twin.
 
     uv run python tests/bench.py [--steps 200]
 
-Every step that is timed is the script's own training loop, run on the batches that it would train
-on. The variants take turns, in blocks of steps, after a warm-up. PyTorch, where it is installed,
-runs in a process of its own: a BLAS preloaded for MLX would slow it down. Prints Markdown; on
-Ctrl-C, what it has. The default takes about two minutes on 2 cores with OpenBLAS.
+writes tests/records/bench-DEVICE.json: what tests/render.py makes the tables of. Every step that is
+timed is the script's own training loop, run on the batches that it would train on. The variants
+take turns, in blocks of steps; the clock starts and stops when the device has nothing left to do.
+PyTorch, where it is installed, runs in processes of its own: a BLAS preloaded for MLX would slow it
+down. The default takes about four minutes on 2 cores with OpenBLAS.
 """
 
 import argparse
@@ -13,7 +14,6 @@ import contextlib
 import io
 import multiprocessing
 import os
-import platform
 import shutil
 import signal
 import statistics
@@ -21,45 +21,61 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+import edits
+import records
 import scripts
 
 WARM_UP = 50  # steps; among them most batch lengths that *Compile* is traced for
 ROUNDS = 10  # blocks of steps that each variant gets, in turns
 WHOLE_RUNS = 3  # of each script, in turns
-PADDED = ("max_len = max(len(s) for s in sequences)", "max_len = block_size + 1")
+
+
+def device_name():
+    """What figures differ by, for the name of a record: the GPU, or which BLAS."""
+    machine = records.machine()
+    return "gpu" if "gpu" in machine else machine["blas"].lower().replace("'s ", "-")
+
+
+def wait(path):
+    """Return when the device has done what the script asked of it so far."""
+    if path == scripts.MAIN:
+        import mlx.core as mx
+
+        mx.synchronize()
+    else:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
 
 
 class Variant:
-    """A script whose training loop can be run a few steps at a time.
+    """A script, edited, whose training loop can be run a few steps at a time."""
 
-    edits: pairs of what stands once in its source and its stand-in.
-    """
-
-    def __init__(self, source, path, *edits):
-        source = scripts.edited(source, *edits)
-        self.namespace = scripts.define(path, source)
-        self.loop = compile(scripts.training_loop(source, "_steps"), str(path), "exec")
+    def __init__(self, path, *edits):
+        self.path = path
+        self.module = scripts.load(path, *edits)
+        text = scripts.edited(self.module.loop, [("range(num_steps)", "steps")])
+        self.loop = compile(text, str(path), "exec")
         self.step = 0
         self.run(WARM_UP)
 
     def run(self, num_steps):
-        """Run the next steps. Returns the seconds each took."""
-        seconds = []
-        for step in range(self.step, self.step + num_steps):
-            self.namespace["_steps"] = [step]
-            with contextlib.redirect_stdout(io.StringIO()):
-                start = time.perf_counter()
-                exec(self.loop, self.namespace)
-                seconds.append(time.perf_counter() - start)
+        """Run the next steps. Returns the seconds that one took, their mean."""
+        self.module.steps = range(self.step, self.step + num_steps)
         self.step += num_steps
-        return seconds
+        wait(self.path)
+        with contextlib.redirect_stdout(io.StringIO()):
+            start = time.perf_counter()
+            exec(self.loop, vars(self.module))
+            wait(self.path)
+            return (time.perf_counter() - start) / num_steps
 
     def shares(self, num_steps):
-        """Run the next steps. Returns the seconds in make_batch, in mx.eval and in all."""
+        """Run the next steps. Returns the seconds a step in make_batch, in mx.eval and in all."""
         import mlx.core as mx
 
         spent = {}
@@ -73,40 +89,43 @@ class Variant:
 
             return wrapper
 
-        original = {"make_batch": self.namespace["make_batch"], "mx.eval": mx.eval}
-        self.namespace["make_batch"] = timed(original["make_batch"], "make_batch")
-        mx.eval = timed(original["mx.eval"], "mx.eval")
-        total = sum(self.run(num_steps))
-        self.namespace["make_batch"], mx.eval = original["make_batch"], original["mx.eval"]
-        return spent["make_batch"], spent["mx.eval"], total
+        make_batch, evaluate = self.module.make_batch, mx.eval
+        self.module.make_batch, mx.eval = timed(make_batch, "batch"), timed(evaluate, "eval")
+        total = self.run(num_steps)
+        self.module.make_batch, mx.eval = make_batch, evaluate
+        return spent["batch"] / num_steps, spent["eval"] / num_steps, total
 
     def real_tokens(self, num_steps):
-        """Real targets in the last steps that were run."""
-        docs, size = self.namespace["docs"], self.namespace["batch_size"]
+        """Real targets in the last steps that were run, the mean of a step."""
+        docs, size = self.module.docs, self.module.batch_size
         rows = range((self.step - num_steps) * size, self.step * size)
-        block_size = self.namespace["block_size"]
-        return sum(min(len(docs[i % len(docs)]) + 1, block_size) for i in rows)
+        cut = self.module.block_size
+        return sum(min(len(docs[i % len(docs)]) + 1, cut) for i in rows) / num_steps
 
 
-def serve_twin(connection):
-    """In a process of its own: answer each number of steps with the seconds that each took."""
+def serve(connection, edits):
+    """In a process of its own: answer each number of steps with the seconds that one took."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    twin = Variant(scripts.TWIN.read_text(encoding="utf-8"), scripts.TWIN)
+    start = time.perf_counter()
+    twin = Variant(scripts.TWIN, *edits)
+    connection.send(time.perf_counter() - start)
     with contextlib.suppress(EOFError):  # the other end is gone
         while True:
             connection.send(twin.run(connection.recv()))
 
 
 class Twin:
-    """The PyTorch twin's steps, run by serve_twin, without a BLAS preloaded for MLX."""
+    """The steps of the PyTorch twin, edited, run by serve without a BLAS preloaded for MLX."""
 
-    def __init__(self):
+    def __init__(self, *edits):
         self.connection, theirs = multiprocessing.Pipe()
         preload = os.environ.pop("LD_PRELOAD", None)
         context = multiprocessing.get_context("spawn")
-        context.Process(target=serve_twin, args=(theirs,), daemon=True).start()
+        context.Process(target=serve, args=(theirs, edits), daemon=True).start()
         if preload is not None:
             os.environ["LD_PRELOAD"] = preload
+        theirs.close()
+        self.connection.recv()
 
     def run(self, num_steps):
         self.connection.send(num_steps)
@@ -119,85 +138,98 @@ def progress(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def spread(values, digits):
-    """Median, minimum and maximum, as text."""
-    low, high = min(values), max(values)
-    return f"{statistics.median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+def spread(values, scale=1):
+    """Median, least and largest."""
+    return [round(scale * x, 2) for x in (statistics.median(values), min(values), max(values))]
 
 
-def machine():
-    """One line: what the figures were measured on."""
-    import mlx.core as mx
-
-    name, blas = platform.processor() or platform.machine(), "MLX's own BLAS"
-    with contextlib.suppress(OSError):  # only Linux has these
-        cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((x.split(": ")[1] for x in cpuinfo if x.startswith("model name")), name)
-        if "openblas" in Path("/proc/self/maps").read_text():
-            blas = "OpenBLAS"
-    with_torch = f", PyTorch {version('torch')}" if find_spec("torch") else ""
-    return (
-        f"{name}, {os.cpu_count()} cores, {platform.system()}, {mx.default_device()}, "
-        f"MLX {version('mlx')} with {blas}{with_torch}, Python {platform.python_version()}"
-    )
-
-
-def bench_steps(num_steps):
-    """Print the table of variants, and the shares of a step."""
-    main = scripts.MAIN.read_text(encoding="utf-8")
-    plain = Variant(main, scripts.MAIN)
-    variants = {"`main.py`": plain, "`main.py`, padded to 16": Variant(main, scripts.MAIN, PADDED)}
-    if shutil.which("g++"):
-        progress("building the kernels of Compile")
-        compiled = scripts.patched("Compile")
-        variants["*Compile*"] = Variant(compiled, scripts.MAIN)
-        variants["*Compile*, padded to 16"] = Variant(compiled, scripts.MAIN, PADDED)
-    variants["*Vectorize*"] = Variant(scripts.patched("Vectorize"), scripts.MAIN)
+def plans(on_gpu):
+    """The variants to be timed: the script and its edits, by name."""
+    main = {
+        "main.py": [],
+        "main.py, padded to 16": [edits.PADDED],
+        "Compile": [edits.COMPILE],
+        "Compile, padded to 16": [edits.COMPILE, edits.PADDED],
+        "One array": [edits.ONE_ARRAY],
+        "Compile and One array": [edits.COMPILE, edits.ONE_ARRAY],
+        "Compile and One array, padded to 16": [edits.COMPILE, edits.ONE_ARRAY, edits.PADDED],
+        "Vectorize": [edits.VECTORIZE],
+        "mx.fast.scaled_dot_product_attention": [edits.FAST_ATTENTION],
+        "mx.fast.rms_norm": [edits.FAST_NORM],
+        "optim.linear_schedule": [edits.SCHEDULE],
+    }
+    if not on_gpu and shutil.which("g++") is None:
+        main = {name: value for name, value in main.items() if "Compile" not in name}
+    twin = {
+        "PyTorch": [],
+        "PyTorch, fused Adam": [edits.FUSED],
+        "PyTorch, compiled, fused Adam": [edits.FUSED, edits.TORCH_COMPILE],
+    }
+    if on_gpu:
+        graphs = [edits.FUSED, edits.TORCH_GRAPHS, edits.PADDED]
+        twin["PyTorch, compiled with CUDA graphs, padded to 16, fused Adam"] = graphs
+    plan = {name: (scripts.MAIN, edit) for name, edit in main.items()}
     if find_spec("torch"):
-        variants["`tests/pytorch_batched.py`"] = Twin()
+        plan |= {name: (scripts.TWIN, edit) for name, edit in twin.items()}
+    return plan
+
+
+def bench_steps(num_steps, plan):
+    """Time the variants in turns. Returns their figures by name, and the shares of a step."""
+    variants, build = {}, {}
+    for name, (path, edit) in plan.items():
+        progress(f"warming up {name}")
+        start = time.perf_counter()
+        variants[name] = Variant(path, *edit) if path == scripts.MAIN else Twin(*edit)
+        build[name] = time.perf_counter() - start
     seconds = {name: [] for name in variants}
-    try:
-        for i in range(ROUNDS):
-            progress(f"steps, round {i + 1} of {ROUNDS}")
-            for name, variant in variants.items():
-                seconds[name] += variant.run(max(num_steps // ROUNDS, 1))
-    finally:
-        print(
-            "| a training step | ms, median (min to max) | time to `main.py`'s | real tokens / s |"
-        )
-        print("| --- | --- | --- | --- |")
-        for name, values in seconds.items():
-            if values:
-                middle = statistics.median(values)
-                ratio = middle / statistics.median(seconds["`main.py`"])
-                rate = plain.real_tokens(len(values)) / len(values) / middle
-                ms = spread([1000 * value for value in values], 1)
-                print(f"| {name} | {ms} | {ratio:.2f} | {rate:,.0f} |")
+    block = max(num_steps // ROUNDS, 1)
+    for i in range(ROUNDS):
+        progress(f"steps, round {i + 1} of {ROUNDS}")
+        for name, variant in variants.items():
+            seconds[name].append(variant.run(block))
+    plain = variants["main.py"]
+    steps = {
+        name: {
+            "ms": spread(values, 1000),
+            "real tokens/s": round(plain.real_tokens(ROUNDS * block) / statistics.median(values)),
+            "build s": round(build[name], 1),
+        }
+        for name, values in seconds.items()
+    }
     batch, evaluation, total = plain.shares(num_steps)
-    building = total - batch - evaluation
-    print(
-        f"\nOf a step of `main.py`, `make_batch` takes {batch / total:.0%}, building the graph "
-        f"{building / total:.0%}, `mx.eval` {evaluation / total:.0%}."
-    )
+    shares = {"make_batch": batch / total, "mx.eval": evaluation / total}
+    return steps, {name: round(share, 3) for name, share in shares.items()}
 
 
-def bench_growth(num_steps):
-    """Print the table of sizes."""
-    sizes = [(n, 64) for n in (8, 32, 128, 512)] + [(32, n) for n in (32, 128)]
-    print("| `batch_size` | `n_embd` | ms per step, median (min to max) | real tokens / s |")
-    print("| --- | --- | --- | --- |")
+def bench_growth(num_steps, on_gpu):
+    """Time main.py at other sizes. Returns a list of figures, one for each size."""
+    if on_gpu:
+        sizes = [(b, n) for n in (64, 512) for b in (32, 128, 512, 2048, 8192)]
+    else:
+        sizes = [(b, 64) for b in (8, 32, 128, 512)] + [(32, n) for n in (32, 128)]
+    grown = []
     for batch_size, n_embd in sizes:
         progress(f"batch_size {batch_size}, n_embd {n_embd}")
-        variant = Variant(
-            scripts.MAIN.read_text(encoding="utf-8"),
-            scripts.MAIN,
-            ("batch_size = 32\n", f"batch_size = {batch_size}\n"),
-            ("n_embd = 64\n", f"n_embd = {n_embd}\n"),
+        size = edits.setting(batch_size=batch_size, n_embd=n_embd)
+        variant = Variant(scripts.MAIN, size)
+        values = [variant.run(max(num_steps // 5, 1)) for _ in range(5)]
+        batch, _, total = variant.shares(max(num_steps // 5, 1))
+        grown.append(
+            {
+                "batch_size": batch_size,
+                "n_embd": n_embd,
+                "ms": spread(values, 1000),
+                "real tokens/s": round(variant.real_tokens(num_steps) / statistics.median(values)),
+                "make_batch": round(batch / total, 3),
+            }
         )
-        values = variant.run(num_steps)
-        rate = variant.real_tokens(num_steps) / num_steps / statistics.median(values)
-        ms = spread([1000 * value for value in values], 1)
-        print(f"| {batch_size} | {n_embd} | {ms} | {rate:,.0f} |", flush=True)
+    return grown
+
+
+def peak_mebibytes(usage):
+    """The peak memory in what the resource module tells of a process, in MiB."""
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def run_whole(script, environment):
@@ -208,7 +240,7 @@ def run_whole(script, environment):
         command,
         env=environment,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # on Ctrl-C it would print its traceback over the table
+        stderr=subprocess.DEVNULL,  # on Ctrl-C it would print its traceback
         encoding="utf-8",
     ) as process:
         for line in process.stdout:
@@ -216,58 +248,54 @@ def run_whole(script, environment):
                 times.append(time.perf_counter())
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{script} failed, run it by itself to see why")
     times.append(time.perf_counter())
+    if status != 0:
+        sys.exit(f"{script} failed, run it by itself to see why")
     parts = [after - before for before, after in zip(times[:-1], times[1:], strict=True)]
-    return parts, scripts.peak_mebibytes(usage)
+    return parts, peak_mebibytes(usage)
 
 
 def bench_whole(num_steps):
-    """Print the table of whole runs.
+    """Time whole runs in turns. Returns figures of each script by name.
 
-    To be called while this process is small: a child's peak memory counts what it was forked from.
+    To be called while this process is small: a process starts with the peak memory of its parent.
     """
     with tempfile.TemporaryDirectory() as folder:
-        whole = {"`main.py`": (scripts.install(Path(folder), num_steps), dict(os.environ))}
+        script = scripts.install(Path(folder), num_steps=num_steps)
+        whole = {"main.py": (script, dict(os.environ))}
         if find_spec("torch"):
             twin = Path(folder, "tests", scripts.TWIN.name)
             twin.parent.mkdir()
-            source = scripts.shortened(scripts.TWIN.read_text(encoding="utf-8"), num_steps)
-            twin.write_text(source, encoding="utf-8")
-            theirs = scripts.environment_without("LD_PRELOAD")
-            whole["`tests/pytorch_batched.py`"] = (twin, theirs)
-        results = {name: [] for name in whole}
-        try:
-            for i in range(WHOLE_RUNS):
-                for name, (script, environment) in whole.items():
-                    progress(f"whole run {i + 1} of {WHOLE_RUNS}: {name}")
-                    results[name].append(run_whole(script, environment))
-        finally:
-            print(
-                f"| a whole run, {num_steps} steps | s, median (min to max) "
-                "| start + training + sampling | peak MiB |"
-            )
-            print("| --- | --- | --- | --- |")
-            for name, runs in results.items():
-                if runs:
-                    parts = zip(*(run[0] for run in runs), strict=True)
-                    split = " + ".join(f"{statistics.median(part):.1f}" for part in parts)
-                    seconds = spread([sum(run[0]) for run in runs], 1)
-                    peak = statistics.median(run[1] for run in runs)
-                    print(f"| {name} | {seconds} | {split} | {peak:.0f} |")
+            text = scripts.source(scripts.TWIN, edits.setting(num_steps=num_steps))
+            twin.write_text(text, encoding="utf-8")
+            whole["PyTorch"] = (twin, scripts.environment_without("LD_PRELOAD"))
+        runs = {name: [] for name in whole}
+        for i in range(WHOLE_RUNS):
+            for name, (script, environment) in whole.items():
+                progress(f"whole run {i + 1} of {WHOLE_RUNS}: {name}")
+                runs[name].append(run_whole(script, environment))
+    return {
+        name: {
+            "s": spread([sum(run) for run, _ in values]),
+            "parts": [
+                statistics.median(part) for part in zip(*(p for p, _ in values), strict=True)
+            ],
+            "peak MiB": statistics.median(peak for _, peak in values),
+        }
+        for name, values in runs.items()
+    }
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=200, help="steps that are timed (200)")
-    steps = parser.parse_args().steps
-    try:
-        print(machine() + "\n", flush=True)
-        bench_whole(5 * steps)
-        print()
-        bench_steps(steps)
-        print()
-        bench_growth(max(steps // 10, 1))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    num_steps = parser.parse_args().steps
+    device, on_gpu = device_name(), device_name() == "gpu"
+    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as folder:
+        os.environ["TMPDIR"] = folder  # where kernels are built: here, each for the first time
+        figures = {"whole": bench_whole(5 * num_steps)}
+        records.write(f"bench-{device}", **figures)
+        figures["steps"], figures["shares"] = bench_steps(num_steps, plans(on_gpu))
+        records.write(f"bench-{device}", **figures)
+        figures["growth"] = bench_growth(max(num_steps // 4, 5), on_gpu)
+        records.write(f"bench-{device}", **figures)
