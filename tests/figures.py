@@ -25,7 +25,7 @@ NO_FIGURES = [
     r"^\d+\. |\bsteps? \d+(, \d+ and \d+)?|first 8 losses|axis 1|\[\d+\]\(http[^)]*\)",
     r"sum to 1\b|\(B, 1, 1, T\)|printing, 1000 steps|size 32 to 512|at 8,192|at 4,096|\bsize 32,",
     r"from batch size 8 to 32|from 128 to 512|on 1000 more|^\| MLX \|[^\n]*$|only 0\.08",
-    r"births in 2018|published in 2025|2\.2\.1",
+    r"by 1 or 0|births in 2018|published in 2025|2\.2\.1",
     r"with 10 bits behind the point in place of 23|16 times the names|\(250 steps|2 cores with O",
     r"0\.1, then to 2|At 0\.1|At 2 |multiplies: 0 at|gradient 0\b|weighs 0|makes it 0|No\. 0, the",
 ]
@@ -115,6 +115,7 @@ def of_the_run():
     run, losses = records.read("run"), records.read("traps")["losses"]["no mistake"]
     names, ends = run["names after"]["1000"], run["exercises"]
     known = run["known"], len(names), run["known of 1000"], 1000
+    twins = records.read("pytorch")["printed_losses"]
     cold, hot = run["temperature"]["0.1"], run["temperature"]["2"]
     left, unmasked = ends["padded on the left"], ends["padded on the left, no padding mask"]
     assert run["machine"]["cpu"] == "AMD EPYC" and run["machine"]["blas"] == "OpenBLAS"
@@ -122,6 +123,7 @@ def of_the_run():
         ("makes up {} more", len(names)),
         ("True for {} of the {}, and for {} of {} more", *known),
         ("from {} cores of an AMD EPYC", run["machine"]["cores"]),
+        ("average {} and {}.", *(n(sum(x[-10:]) / 10, 3) for x in (run["losses"], twins))),
         ("starts at {}, above", n(losses[0], 2)),
         ("to {} at step 2", n(losses[1], 2)),
         ("To {}: each position", n(ends["no causal mask"]["end"], 4)),
@@ -174,7 +176,7 @@ def of_the_gpu():
             machine["mlx"],
         ),
         ("logits are {} of the largest", apart[0]),
-        ("prints {}, {} and {}.", *as_it_comes["losses"][0][:3]),
+        ("print {}, {} and {}. With", *as_it_comes["losses"][0][:3]),
         ("With the variable: {}, and the CPU's {}, {}, {}.", apart[1], *full["losses"][0][:3]),
         ("three runs end at {}, {} and {}, with", *ends[0]),
         ("with the variable at {}, {} and {}.", *ends[1]),

@@ -265,11 +265,12 @@ def bench_tables():
             build = f"{row['build s']:.1f}"
             rate = f"{row['real tokens/s']:,}"
             print(f"| {name} | {spread(row['ms'], 2)} | {ratio} | {rate} | {build} |")
-        shares = record["shares"]
-        building = 1 - shares["make_batch"] - shares["mx.eval"]
+        batch, evaluation = (
+            round(100 * record["shares"][name]) for name in ("make_batch", "mx.eval")
+        )
         print(
-            f"\nOf a step of `main.py`, `make_batch` takes {shares['make_batch']:.0%}, "
-            f"noting down the graph {building:.0%}, `mx.eval` {shares['mx.eval']:.0%}.\n"
+            f"\nOf a step of `main.py`, `make_batch` takes {batch}%, noting down the graph "
+            f"{100 - batch - evaluation}%, `mx.eval` {evaluation}%.\n"
         )
         print(
             "| `batch_size` | `n_embd` | ms a step, median (min to max) | real tokens / s "

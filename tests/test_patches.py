@@ -12,7 +12,7 @@ import pytest
 import render
 import scripts
 import traps
-from edits import EACH_STEP, MANY_MACHINES, ON_THE_CPU, PATCHES
+from edits import EACH_STEP, FAST_ATTENTION, FAST_NORM, MANY_MACHINES, ON_THE_CPU, PATCHES, SCHEDULE
 from test_run import is_computed
 
 NUM_STEPS = 20
@@ -38,12 +38,15 @@ def test_git_takes_them_in_any_order(order, tmp_path):
     assert patched == scripts.source(scripts.MAIN, *PATCHES.values())
 
 
+FASTER_FORMS = {"attention": FAST_ATTENTION, "norm": FAST_NORM, "schedule": SCHEDULE}
+SAME_LOSSES = PATCHES | FASTER_FORMS
 SOME = [names for n in (1, 2, 4) for names in itertools.combinations(PATCHES, n)]
+SOME += [(name,) for name in FASTER_FORMS]
 
 
 @pytest.mark.parametrize("names", SOME, ids=" ".join)
 def test_the_losses_stay_the_same(names, plain_losses):
-    patched = scripts.load(scripts.MAIN, *(PATCHES[name] for name in names), EACH_STEP)
+    patched = scripts.load(scripts.MAIN, *(SAME_LOSSES[name] for name in names), EACH_STEP)
     losses = scripts.losses(scripts.train(patched, range(NUM_STEPS)))
     assert losses == pytest.approx(plain_losses, **SAME)
     assert len(scripts.sample(patched)) == 20

@@ -1,9 +1,13 @@
 """The READMEs say what main.py, its edits and the records say: nothing in them is typed."""
 
 import doctest
+import math
 import re
 
 import edits
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
 import pytest
 import records
 import render
@@ -109,3 +113,58 @@ def test_the_figures_of_a_wholly_padded_row():
     loss, nans = traps.nan_after_a_wholly_padded_row()
     assert float(loss) == pytest.approx(float(figures["-1e9"][0]), abs=1e-3)
     assert nans == 0
+
+
+def test_an_array_is_a_parameter_unless_its_name_begins_with_an_underscore():
+    hidden = [
+        (old, new.replace("self.mask", "self._mask"))
+        for old, new in edits.TRAPS["mask kept as `self.mask`"].edits
+    ]
+    shown, losses = traps.train(hidden, traps.FIRST)
+    assert traps.parameters(shown) == 102848
+    assert losses == pytest.approx(records.read("traps")["losses"]["no mistake"][:5], abs=1e-3)
+
+
+def test_what_the_traps_say_of_mlx():
+    # A slice is a copy.
+    array = mx.zeros(4)
+    part = array[:2]
+    part[0] = 5.0
+    assert array.tolist() == [0.0] * 4
+    # clip_grad_norm returns a pair.
+    clipped, norm = optim.clip_grad_norm({"weight": mx.array([3.0, 4.0])}, 1.0)
+    assert norm.item() == pytest.approx(5.0)
+    assert clipped["weight"].tolist() == pytest.approx([0.6, 0.8], rel=1e-4)
+    # -1e9 in float16 is -inf, -1e4 is not.
+    assert mx.array([-1e9, -1e4]).astype(mx.float16).tolist() == [-math.inf, -1e4]
+    # AdamW's first step is not corrected, either: corrected, it is as long as the learning rate.
+    lengths = []
+    for settings in ({}, {"bias_correction": True}):
+        adam = optim.AdamW(0.1, weight_decay=0.0, **settings)
+        weights = adam.apply_gradients({"w": mx.array(2.0)}, {"w": mx.array(0.0)})
+        lengths.append(-weights["w"].item())
+    assert lengths[0] > 0.3
+    assert lengths[1] == pytest.approx(0.1, rel=1e-4)
+
+
+def test_weights_that_are_assigned_are_not_tied():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wte, self.head = nn.Embedding(3, 2), nn.Linear(2, 3, bias=False)
+            self.head.weight = self.wte.weight
+
+    model = Tied()
+    step = nn.value_and_grad(model, lambda model: model.head(model.wte(mx.array([1]))).sum())
+    optim.SGD(0.1).update(model, step(model)[1])
+    assert not mx.array_equal(model.head.weight, model.wte.weight)
+
+
+def test_compiled_randomness_is_drawn_once_unless_its_state_is_named():
+    if not traps.can_compile():
+        pytest.skip("without g++ nothing is compiled")
+    frozen = mx.compile(lambda: mx.random.uniform())
+    assert frozen().item() == frozen().item()
+    state = {"inputs": mx.random.state, "outputs": mx.random.state}
+    drawn = mx.compile(lambda: mx.random.uniform(), **state)
+    assert drawn().item() != drawn().item()
