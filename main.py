@@ -35,7 +35,7 @@ hint = "put a UTF-8 text there, one document per line"
 try:
     lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: no byte-order mark
 except (OSError, UnicodeError) as err:
-    reason = getattr(err, "strerror", err)  # all of an OSError would name the path again
+    reason = getattr(err, "strerror", err)  # an OSError's own text would name the path again
     sys.exit(f"cannot read {input_path} ({reason}): {hint}")
 docs = [line.strip() for line in lines if line.strip()]  # the documents: here, names
 if not docs:
@@ -90,7 +90,7 @@ class CausalSelfAttention(nn.Module):
         k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         att = q @ k.swapaxes(2, 3) / head_dim**0.5  # (B, n_head, T, T), query by key
-        # Each query keeps key 0, BOS. Without a key, -1e9 gives equal weights, -inf NaN.
+        # Each query keeps key 0, BOS. With no key left, -1e9 gives equal weights, -inf NaN.
         att = mx.where(causal_mask[:T, :T], -1e9, att)  # mask: (T, T)
         if pad_mask is not None:
             att = mx.where(pad_mask[:, None, None, :], -1e9, att)  # mask: (B, 1, 1, T)
@@ -133,7 +133,7 @@ class MicroGPT(nn.Module):
         super().__init__()
         self.wte = nn.Embedding(vocab_size_with_pad, n_embd)  # token embeddings
         self.wpe = nn.Embedding(block_size, n_embd)  # position embeddings
-        self.norm_in = RMSNorm()  # scales what blocks add to; norm1 what one reads
+        self.norm_in = RMSNorm()  # scales x itself; norm1 only what attention reads
         self.layers = [Block() for _ in range(n_layer)]  # MLX looks into lists
         self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # no output for PAD
         self.apply(nn.init.normal(std=0.08))  # to each parameter

@@ -24,7 +24,7 @@ def setting(**values):
 
 
 # --- The lines that several edits change ---
-ROW_COMMENT = "# Each query keeps key 0, BOS. Without a key, -1e9 gives equal weights, -inf NaN."
+ROW_COMMENT = "# Each query keeps key 0, BOS. With no key left, -1e9 gives equal weights, -inf NaN."
 MASK_LATER = "att = mx.where(causal_mask[:T, :T], -1e9, att)"
 MASK_PADDING = "att = mx.where(pad_mask[:, None, None, :], -1e9, att)"
 SCORES = "        att = q @ k.swapaxes(2, 3) / head_dim**0.5  # (B, n_head, T, T), query by key\n"

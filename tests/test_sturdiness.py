@@ -54,11 +54,12 @@ runpy.run_path("main.py", run_name="__main__")
 """
 
 
-def test_writes_no_file_and_reaches_for_no_network(tmp_path):
-    # On the CPU: a GPU's driver keeps a cache of its own in the home folder.
+def test_writes_no_file_and_reaches_for_no_network(tmp_path, tmp_path_factory):
     scripts.install(tmp_path, ON_THE_CPU, num_steps=2)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}  # where a library would write
+    # NVIDIA's driver keeps a cache of its own, by default under HOME, as soon as MLX is imported.
+    places["CUDA_CACHE_PATH"] = str(tmp_path_factory.mktemp("driver"))
     result = scripts.run(["-B", "-c", AUDIT], tmp_path, **places)  # -B: no byte code, either
     assert (result.returncode, result.stderr) == (0, "")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
