@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import mlx.core as mx
 import pytest
 import scripts
@@ -24,9 +27,23 @@ def trained():
     return module
 
 
+@pytest.fixture(scope="session", autouse=True)
+def reader(request):
+    """`python main.py`, started at once where a test will ask what it prints, as it takes a while
+    and only one core. None where no test will."""
+    if not any("whole_run" in item.fixturenames for item in request.session.items):
+        yield None
+        return
+    command = [sys.executable, str(scripts.MAIN)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    with subprocess.Popen(command, **pipes) as process:
+        yield process
+        process.kill()
+
+
 @pytest.fixture(scope="session")
-def whole_run():
+def whole_run(reader):
     """What `python main.py` prints, run as a reader does, on this machine's default device."""
-    result = scripts.run([scripts.MAIN], cwd=scripts.ROOT)
-    assert (result.returncode, result.stderr) == (0, "")
-    return result.stdout
+    output, error = reader.communicate()
+    assert (reader.returncode, error) == (0, "")
+    return output
