@@ -253,7 +253,7 @@ TRAPS = {  # the worst first
     ),
     "`mx.fast` attention, mask inverted": Trap(
         FAST_INVERTED,
-        "a loss that no model of names can have; bad names",
+        "a loss that no model of names can have; empty names",
         "there True is what *may* be read: `mask=~hidden`",
     ),
     "padding counted as a target": Trap(

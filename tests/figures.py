@@ -144,6 +144,8 @@ def of_the_traps():
     (loss, none), (nan, some) = traps["wholly padded"]["-1e9"], traps["wholly padded"]["-inf"]
     assert (nan, none) == ("nan", 0) and loss != "nan"
     assert traps["no g++"] == [records.read("run")["losses"][:3], False]
+    for name in "mask kept as `self.mask`", "`mx.fast` attention, mask inverted":
+        assert set(traps["names"][name]) == {""}
     num_params = traps["parameters"]["no mistake"]
     return [
         ("then says `{}` and `{}`", *traps["names"]["probabilities"][1:]),
