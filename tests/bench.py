@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from importlib.util import find_spec
+from operator import truediv
 from pathlib import Path
 
 import edits
@@ -188,10 +189,12 @@ def bench_steps(num_steps, plan):
         progress(f"steps, round {i + 1} of {ROUNDS}")
         for name, variant in variants.items():
             seconds[name].append(variant.run(block))
-    plain = variants["main.py"]
+    plain, plain_seconds = variants["main.py"], seconds["main.py"]
     steps = {
         name: {
             "ms": spread(values, 1000),
+            # Within a round: a machine that others share is slower in one round than in the next.
+            "ratio": round(statistics.median(map(truediv, values, plain_seconds)), 3),
             "real tokens/s": round(plain.real_tokens(ROUNDS * block) / statistics.median(values)),
             "build s": round(build[name], 1),
         }
@@ -293,7 +296,7 @@ if __name__ == "__main__":
     device, on_gpu = device_name(), device_name() == "gpu"
     with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as folder:
         os.environ["TMPDIR"] = folder  # where kernels are built: here, each for the first time
-        figures = {"whole": bench_whole(5 * num_steps)}
+        figures = {"whole": bench_whole(min(20 * num_steps, 1000))}
         records.write(f"bench-{device}", **figures)
         figures["steps"], figures["shares"] = bench_steps(num_steps, plans(on_gpu))
         records.write(f"bench-{device}", **figures)

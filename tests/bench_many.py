@@ -1,9 +1,10 @@
 """Time a step of README's *Many machines*, small batch and large.
 
     uv run python tests/bench_many.py
-    uv run mlx.launch -n 2 python tests/bench_many.py
+    OPENBLAS_NUM_THREADS=1 uv run mlx.launch -n 2 python tests/bench_many.py
 
-writes tests/records/many-DEVICE-PROCESSES.json: the first of one process, the second of two.
+writes tests/records/many-DEVICE-PROCESSES.json: the first of one process, the second of two. Each
+of two would otherwise start a thread of OpenBLAS's for every core.
 """
 
 import sys

@@ -4,8 +4,7 @@
 
 Between `[[[cog NAME() ]]]` and `[[[end]]]`, in HTML comments that a reader of the page doesn't see,
 stands what the function of that name prints here: excerpts, pictures, patches, tables. Everywhere
-else, figures stand in the phrases that FIGURES lists, each with what it is computed from. A figure
-in no phrase is an error, so none is typed.
+else, figures stand in the phrases of figures.py. A figure in no phrase is an error: none is typed.
 """
 
 import difflib
@@ -198,11 +197,7 @@ def port_check():
 
 
 # --- From the benchmark ---
-BENCHES = {
-    "2 Linux cores, as it comes": "bench-mlx-own",
-    "2 Linux cores, OpenBLAS": "bench-openblas",
-    "NVIDIA H200": "bench-gpu",
-}
+BENCHES = ["bench-mlx-own", "bench-openblas", "bench-gpu"]
 BEST = {  # of the variants that a step can be run as, the fastest of each side
     "bench-mlx-own": ("Compile", "PyTorch, compiled, fused Adam"),
     "bench-openblas": ("Compile", "PyTorch, compiled, fused Adam"),
@@ -211,6 +206,15 @@ BEST = {  # of the variants that a step can be run as, the fastest of each side
         "PyTorch, compiled with CUDA graphs, padded to 16, fused Adam",
     ),
 }
+
+
+def device(record):
+    """What a record was measured on, in a few words."""
+    machine = records.read(record)["machine"]
+    if "gpu" in machine:
+        return machine["gpu"]
+    blas = "OpenBLAS" if machine["blas"] == "OpenBLAS" else "as it comes"
+    return f"{machine['cores']} {machine['system']} cores, {blas}"
 
 
 def ms(bench, variant="main.py"):
@@ -222,13 +226,13 @@ def speed_table():
     """One line for each machine and framework."""
     print("| | a whole run, s | peak MiB | a step, ms | at its best, ms |")
     print("| --- | --- | --- | --- | --- |")
-    for machine, bench in BENCHES.items():
+    for bench in BENCHES:
         for script, best in zip(("main.py", "PyTorch"), BEST[bench], strict=True):
             whole = records.read(bench)["whole"][script]
             cells = [f"{whole['s'][0]:.1f}", f"{whole['peak MiB']:,.0f}"]
             cells += [f"{ms(bench, script):.1f}", f"{ms(bench, best):.1f}"]
             name = "`main.py`" if script == "main.py" else "its twin"
-            print(f"| {machine}, {name} | {' | '.join(cells)} |")
+            print(f"| {device(bench)}, {name} | {' | '.join(cells)} |")
 
 
 def spread(values, digits=1):
@@ -250,9 +254,9 @@ def made_on(record):
 
 def bench_tables():
     """All that bench.py and bench_many.py measured."""
-    for machine, bench in BENCHES.items():
+    for bench in BENCHES:
         record = records.read(bench)
-        print(f"### {machine}\n\n{made_on(bench)}.\n")
+        print(f"### {device(bench)}\n\n{made_on(bench)}.\n")
         print("| a whole run | s, median (min to max) | start + training + sampling | peak MiB |")
         print("| --- | --- | --- | --- |")
         for name, row in record["whole"].items():
@@ -261,7 +265,7 @@ def bench_tables():
         print("\n| a step | ms, median (min to max) | ratio | real tokens / s | build, s |")
         print("| --- | --- | --- | --- | --- |")
         for name, row in record["steps"].items():
-            ratio = f"{row['ms'][0] / ms(bench):.2f}"
+            ratio = f"{row['ratio']:.2f}"
             build = f"{row['build s']:.1f}"
             rate = f"{row['real tokens/s']:,}"
             print(f"| {name} | {spread(row['ms'], 2)} | {ratio} | {rate} | {build} |")
@@ -287,10 +291,10 @@ def bench_tables():
         "| processes | on | `batch_size` | ms a step, median (min to max) |\n"
         "| --- | --- | --- | --- |"
     )
-    for device, on in (("cpu", "2 Linux cores, OpenBLAS"), ("gpu", "one NVIDIA H200, ring")):
-        for processes in (1, 2):
-            for size, values in records.read(f"many-{device}-{processes}")["ms"].items():
-                print(f"| {processes} | {on} | {size} | {spread(values)} |")
+    for name in ("many-cpu-1", "many-cpu-2", "many-gpu-1", "many-gpu-2"):
+        record = records.read(name)
+        for size, values in record["ms"].items():
+            print(f"| {record['processes']} | {device(name)} | {size} | {spread(values)} |")
 
 
 # --- The command ---

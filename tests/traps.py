@@ -9,7 +9,6 @@ It takes up to four minutes on 2 cores with OpenBLAS.
 
 import multiprocessing
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -71,6 +70,8 @@ def nan_after_a_wholly_padded_row(*edit):
 def seconds_and_peak_memory(edit, num_steps):
     """Run the loop without its printing. Returns the seconds it took, and the MiB that this process
     has held at its peak."""
+    import resource  # not on Windows
+
     mx.set_default_device(mx.cpu)
     lesson = scripts.load(scripts.MAIN, edits.NO_STEP, edit)
     start = time.perf_counter()
