@@ -114,13 +114,13 @@ def test_two_processes_print_the_losses_of_one(names, tmp_path):
     alone, together = (tmp_path / name for name in ("alone", "together"))
     alone.mkdir()
     together.mkdir()
-    expected = scripts.run([scripts.install(alone, ON_THE_CPU)], alone)
-    script = scripts.install(together, ON_THE_CPU, *patches)
+    expected = scripts.run([scripts.install(alone, ON_THE_CPU, EACH_STEP)], alone)
+    script = scripts.install(together, ON_THE_CPU, *patches, EACH_STEP)
     launch = "from mlx._distributed_utils.launch import main; main()"  # what mlx.launch runs
     # ring: where there is a GPU, the default wants one for each process.
     arguments = ["-c", launch, "-n", "2", "--backend", "ring", sys.executable, script]
     result = scripts.run(arguments, together)
-    assert len(scripts.losses(expected.stdout)) == 2
+    assert len(scripts.losses(expected.stdout)) == 10
     assert scripts.losses(result.stdout) == pytest.approx(
         scripts.losses(expected.stdout), **SAME
     ), result.stderr
