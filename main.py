@@ -188,7 +188,7 @@ def loss_fn(model, input_ids, targets, pad_mask, target_mask):
 
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8
-loss_and_grad = nn.value_and_grad(model, loss_fn)  # a function that returns both
+loss_and_grad = nn.value_and_grad(model, loss_fn)  # returns the loss and its gradients
 # PyTorch's Adam always corrects its bias (Kingma & Ba 2015), MLX's only when told to.
 optimizer = optim.Adam(learning_rate, betas=(beta1, beta2), eps=eps_adam, bias_correction=True)
 

@@ -31,7 +31,7 @@ SCORES = "        att = q @ k.swapaxes(2, 3) / head_dim**0.5  # (B, n_head, T, T
 WEIGHTS = "        att = mx.softmax(att, axis=-1)  # over keys: weights of a query sum to 1\n"
 LOSS = '    return loss / target_mask.sum()  # reduction="mean" would divide by padding, too\n'
 LOSS_AND_GRAD = (
-    "loss_and_grad = nn.value_and_grad(model, loss_fn)  # a function that returns both\n"
+    "loss_and_grad = nn.value_and_grad(model, loss_fn)  # returns the loss and its gradients\n"
 )
 ADAM = "eps=eps_adam, bias_correction=True)\n"
 UPDATE = """\
