@@ -56,9 +56,9 @@ def wait(path):
 class Variant:
     """A script, edited, whose training loop can be run a few steps at a time."""
 
-    def __init__(self, path, *edits):
+    def __init__(self, path, *changes):
         self.path = path
-        self.module = scripts.load(path, *edits)
+        self.module = scripts.load(path, *changes)
         text = scripts.edited(self.module.loop, [("range(num_steps)", "steps")])
         self.loop = compile(text, str(path), "exec")
         self.step = 0
@@ -104,11 +104,11 @@ class Variant:
         return sum(min(len(docs[i % len(docs)]) + 1, cut) for i in rows) / num_steps
 
 
-def serve(connection, edits):
+def serve(connection, changes):
     """In a process of its own: answer each number of steps with the seconds that one took."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     start = time.perf_counter()
-    twin = Variant(scripts.TWIN, *edits)
+    twin = Variant(scripts.TWIN, *changes)
     connection.send(time.perf_counter() - start)
     with contextlib.suppress(EOFError):  # the other end is gone
         while True:
@@ -118,11 +118,11 @@ def serve(connection, edits):
 class Twin:
     """The steps of the PyTorch twin, edited, run by serve without a BLAS preloaded for MLX."""
 
-    def __init__(self, *edits):
+    def __init__(self, *changes):
         self.connection, theirs = multiprocessing.Pipe()
         preload = os.environ.pop("LD_PRELOAD", None)
         context = multiprocessing.get_context("spawn")
-        context.Process(target=serve, args=(theirs, edits), daemon=True).start()
+        context.Process(target=serve, args=(theirs, changes), daemon=True).start()
         if preload is not None:
             os.environ["LD_PRELOAD"] = preload
         theirs.close()
