@@ -147,12 +147,6 @@ def test_norm_gives_root_mean_square_1(lesson):
     assert mx.all(lesson.RMSNorm()(mx.zeros((2, 4))) == 0).item()
 
 
-def test_vmap_of_one_sequence_equals_the_batch(trained, batch):
-    model = trained.model
-    vectorized = mx.vmap(lambda idx, pad_mask: model(idx[None], pad_mask[None])[0])
-    assert mx.allclose(vectorized(batch[0], batch[2]), model(batch[0], batch[2]), **CLOSE)
-
-
 def test_the_target_at_padding_does_not_matter(trained, batch):
     input_ids, target_ids, pad_mask, target_mask = batch
     others = mx.where(target_mask == 0, 5, target_ids)
