@@ -183,14 +183,15 @@ ONE_HOT = [("self.wte(idx)", "mx.eye(vocab_size_with_pad)[idx] @ self.wte.weight
 # --- Edits of the twin ---
 FUSED = [("eps=eps_adam)", "eps=eps_adam, fused=True)")]
 BEFORE_ADAM = "\n\nlearning_rate, beta1"
-TORCH_COMPILE = [(BEFORE_ADAM, "\n\nloss_fn = torch.compile(loss_fn)\n\n" + BEFORE_ADAM[2:])]
-TORCH_GRAPHS = [
-    (
-        BEFORE_ADAM,
-        '\n\nloss_fn = torch.compile(loss_fn, mode="reduce-overhead", dynamic=False)\n\n'
-        + BEFORE_ADAM[2:],
-    )
-]
+
+
+def torch_compiled(options=""):
+    """The edit that compiles the twin's forward and backward pass."""
+    return [(BEFORE_ADAM, f"\n\nloss_fn = torch.compile(loss_fn{options})\n{BEFORE_ADAM}")]
+
+
+TORCH_COMPILE = torch_compiled()
+TORCH_GRAPHS = torch_compiled(', mode="reduce-overhead", dynamic=False')
 
 
 # --- The traps of README, and its exercises ---

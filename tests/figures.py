@@ -55,14 +55,11 @@ def operations():
 
 
 def lengths(lesson):
-    """T of each of the 1000 batches, and the share of padding in all of them."""
-    size, real, lengths = lesson.batch_size, 0, []
-    for step in range(lesson.num_steps):
-        docs = [lesson.docs[i % len(lesson.docs)] for i in range(step * size, (step + 1) * size)]
-        rows = [min(len(doc) + 1, lesson.block_size) for doc in docs]
-        lengths.append(max(rows))
-        real += sum(rows)
-    return set(lengths), 1 - real / (size * sum(lengths))
+    """T of each of the 1000 batches, a set, and the share of padding in all of them."""
+    steps = range(lesson.num_steps)
+    masks = [lesson.make_batch(lesson.docs, step, lesson.batch_size)[2] for step in steps]
+    padding = sum(mask.sum().item() for mask in masks)
+    return {mask.shape[1] for mask in masks}, padding / sum(mask.size for mask in masks)
 
 
 def diff_size():
@@ -75,6 +72,11 @@ def diff_size():
 def n(value, digits=None):
     """A figure as text: with thousands set off, or with so many digits behind the point."""
     return f"{value:,}" if digits is None else f"{value:.{digits}f}"
+
+
+def end(printed):
+    """The mean of the last ten of the losses that a run prints."""
+    return n(sum(printed[-10:]) / 10, 3)
 
 
 def of_the_lesson():
@@ -106,7 +108,7 @@ def of_the_lesson():
         ("for each T, here {} times, from {} to {}.", len(Ts), min(Ts), max(Ts)),
         ("Of the {} operations of a step, {} are Adam's", total, adams),
         ("Adam's, {} for each of {} arrays", adams // num_arrays, num_arrays),
-        ("is the first {} steps", bench.WARM_UP),
+        ("start and first {} steps", bench.WARM_UP),
         ("Up to {} is rounding", record_pytorch.ROUNDING),
     ]
 
@@ -124,7 +126,7 @@ def of_the_run():
         ("makes up {} more", len(names)),
         ("True for {} of the {}, and for {} of {} more", *known),
         ("from {} cores of an AMD EPYC", run["machine"]["cores"]),
-        ("average {} and {}.", *(n(sum(x[-10:]) / 10, 3) for x in (run["losses"], twins))),
+        ("average {} and {}.", end(run["losses"]), end(twins)),
         ("starts at {}, above", n(losses[0], 2)),
         ("to {} at step 2", n(losses[1], 2)),
         ("To {}: each position", n(ends["no causal mask"]["end"], 4)),
@@ -167,7 +169,7 @@ def of_the_gpu():
     for setting in as_it_comes, full:
         assert setting["one-hot"] == [setting["one-hot"][0]] * 3
         assert setting["losses"][0] != setting["losses"][1]
-    ends = [[n(sum(run[-10:]) / 10, 3) for run in s["losses"]] for s in (as_it_comes, full)]
+    ends = [map(end, setting["losses"]) for setting in (as_it_comes, full)]
     machine = gpu["machine"]
     python = machine["python"].rpartition(".")[0]
     apart = f"{as_it_comes['differences']['logits']:.0e}", f"{full['differences']['logits']:.0e}"
@@ -195,8 +197,8 @@ def of_the_benchmark():
     def ratio(bench, variant, to="main.py"):
         return n(bench["steps"][variant]["ratio"] / bench["steps"][to]["ratio"], 2)
 
-    def best(name):
-        return ratio(records.read(name), *render.BEST[name])
+    def best(bench):
+        return ratio(bench, *render.best(bench))
 
     def growth(bench, size):
         return next(row for row in bench["growth"] if row["batch_size"] == size)
@@ -240,7 +242,7 @@ def of_the_benchmark():
         ("for batch size 32, and {} at 4,096.", shared("gpu", "4096", 2)),
         ("a step of MLX takes {} of PyTorch's time on", ratio(fast, "main.py", "PyTorch")),
         ("PyTorch's time on {} cores and {} on the H200", cores, ratio(gpu, "main.py", "PyTorch")),
-        ("best against best, {} and {}. MLX", best("bench-openblas"), best("bench-gpu")),
+        ("best against best, {} and {}. MLX", best(fast), best(gpu)),
         ("and holds {} of the memory", n(memory, 2)),
         ("from batch size 8 to 32, four times the names take {} times as long", times(fast, 8, 32)),
         ("from 128 to 512, {} times", times(fast, 128, 512)),

@@ -6,6 +6,8 @@ writes tests/records/gpu.json, on a machine with a GPU.
 """
 
 import json
+import tempfile
+from pathlib import Path
 
 import edits
 import mlx.core as mx
@@ -40,9 +42,6 @@ def varying_gradients():
 
 
 if __name__ == "__main__":
-    import tempfile
-    from pathlib import Path
-
     with tempfile.TemporaryDirectory() as name:
         folder, figures = Path(name), {}
         for setting, variables in SETTINGS.items():

@@ -34,7 +34,8 @@ def load(path, *edits):
     """
     module = types.ModuleType(path.stem)
     module.__file__ = str(path)
-    definitions, module.loop, module.inference = split(source(path, *edits))
+    definitions, loop, module.inference = split(source(path, *edits))
+    module.loop = edited(loop, [("range(num_steps)", "steps")])
     run_in(module, definitions)
     return module
 
@@ -49,7 +50,7 @@ def run_in(module, text):
 def train(module, steps):
     """Run the module's own training loop, over steps, an iterable. Returns what it printed."""
     module.steps = steps
-    return run_in(module, edited(module.loop, [("range(num_steps)", "steps")]))
+    return run_in(module, module.loop)
 
 
 def sample(module):

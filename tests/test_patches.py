@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import mlx.core as mx
 import pytest
@@ -13,6 +12,7 @@ import render
 import scripts
 import traps
 from edits import EACH_STEP, FAST_ATTENTION, FAST_NORM, MANY_MACHINES, ON_THE_CPU, PATCHES, SCHEDULE
+from test_parity import GPU, TORCH
 from test_run import is_computed
 
 NUM_STEPS = 20
@@ -52,7 +52,7 @@ def test_the_losses_stay_the_same(names, plain_losses):
     assert len(scripts.sample(patched)) == 20
 
 
-@pytest.mark.skipif(not mx.is_available(mx.gpu), reason="there is no GPU")
+@GPU
 @pytest.mark.parametrize("name", PATCHES)
 def test_the_losses_stay_about_the_same_on_the_gpu(name, plain_losses, tmp_path):
     script = scripts.install(tmp_path, PATCHES[name], EACH_STEP, num_steps=NUM_STEPS)
@@ -127,7 +127,7 @@ def test_two_processes_print_the_losses_of_one(names, tmp_path):
     assert len(scripts.samples(result.stdout)) == 20  # printed once, by rank 0
 
 
-@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+@TORCH
 def test_the_check_of_a_port_finds_none_but_rounding():
     result = scripts.run(["tests/port_check.py"], scripts.ROOT)
     assert result.returncode == 0, result.stderr

@@ -3,7 +3,7 @@
     uv run python tests/traps.py
 
 writes tests/records/traps.json. Each trap is an edit of main.py that raises no error: see TRAPS in
-edits.py, where a new one goes, and bench.py for what only time tells. Everything runs on the CPU.
+edits.py, where a new one goes. Everything runs on the CPU.
 It takes up to four minutes on 2 cores with OpenBLAS.
 """
 
