@@ -1,15 +1,15 @@
 """
 microGPT, batched, in MLX. Run it with `uv run python main.py`.
 
-The names in input.txt become token ids, batches of 32, padded to one length. A GPT of
-two layers learns, with Adam, to predict each next token. Then it makes up 20 names.
+It turns the names in input.txt into token ids and pads them into batches of 32. A GPT
+with two layers learns to predict each next token. Then it makes up 20 names.
 
 main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
-- MLX is lazy: it computes at mx.eval or .item(). PyTorch computes at each line.
-- MLX gives operations a device, arrays have none. PyTorch tensors are moved to one.
+- MLX is lazy: nothing is computed until mx.eval asks for it. PyTorch runs line by line.
+- In MLX you never move an array to a device. In PyTorch you move the model and batches.
 - MLX turns a function into one that returns gradients. PyTorch stores them in the parameters.
-- MLX weighs the losses at padding with 0. PyTorch leaves out targets of -100.
-- MLX's Adam corrects its bias only when told to. PyTorch's always does.
+- MLX multiplies the losses at padding by 0. PyTorch leaves out targets of -100.
+- MLX's Adam corrects its bias only if you ask for it. PyTorch's always does.
 
 References:
 - Vaswani et al. 2017, Attention Is All You Need, https://arxiv.org/abs/1706.03762
@@ -51,30 +51,30 @@ vocab_size_with_pad = vocab_size + 1
 print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 
 # --- Hyperparameters ---
-# In shapes, B is sequences, T the tokens of each, C the numbers for each token.
+# In shapes, B is the batch size, T the number of tokens, C the embedding size.
 n_embd = 64  # C
-n_head = 4  # attention heads, each with its part of C
+n_head = 4  # attention heads
 n_layer = 2
 block_size = 16  # the largest T
-head_dim = n_embd // n_head
+head_dim = n_embd // n_head  # each head works on its own slice of C
 batch_size = 32  # B
 num_steps = 1000
 
 # --- Model ---
-positions = mx.arange(block_size)  # not in a module: MLX would train an array there
-causal_mask = positions[:, None] < positions  # query by key; True: the key comes later
+positions = mx.arange(block_size)  # kept out of the modules, where MLX would train it
+causal_mask = positions[:, None] < positions  # True where the key comes after the query
 
 
 class RMSNorm(nn.Module):
     """Scale each vector to root mean square 1 (Zhang & Sennrich 2019), no learned gain."""
 
-    def __call__(self, x):  # in MLX the call itself is the forward pass
-        # 1e-5 keeps the result finite where x is all zeros.
+    def __call__(self, x):  # MLX has no forward: calling the module calls this
+        # Adding 1e-5 keeps the result finite where x is all zeros.
         return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()
 
 
 class CausalSelfAttention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017) to a position itself and earlier ones."""
+    """Multi-head attention (Vaswani et al. 2017); no position reads a later one."""
 
     def __init__(self):
         super().__init__()
@@ -85,22 +85,22 @@ class CausalSelfAttention(nn.Module):
 
     def __call__(self, x, pad_mask=None):
         B, T, C = x.shape
-        # Queries, keys and values, C cut into heads: (B, n_head, T, head_dim).
+        # Queries, keys and values, with C split into heads: (B, n_head, T, head_dim).
         q = self.wq(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
-        att = q @ k.swapaxes(2, 3) / head_dim**0.5  # (B, n_head, T, T), query by key
-        # Each query keeps key 0, BOS. With no key left, -1e9 gives equal weights, -inf NaN.
+        att = q @ k.swapaxes(2, 3) / head_dim**0.5  # scores: (B, n_head, T, T)
+        # With -inf in place of -1e9, a query that may read no key at all would get NaN.
         att = mx.where(causal_mask[:T, :T], -1e9, att)  # mask: (T, T)
         if pad_mask is not None:
             att = mx.where(pad_mask[:, None, None, :], -1e9, att)  # mask: (B, 1, 1, T)
-        att = mx.softmax(att, axis=-1)  # over keys: weights of a query sum to 1
-        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # heads side by side again
+        att = mx.softmax(att, axis=-1)  # over the keys: each query's weights sum to 1
+        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # join the heads again
         return self.wo(out)  # (B, T, C)
 
 
 class MLP(nn.Module):
-    """Widen to (B, T, 4 * C), ReLU, narrow to (B, T, C)."""
+    """Widen each vector to 4 * C numbers, apply ReLU, and narrow it back to C."""
 
     def __init__(self):
         super().__init__()
@@ -108,11 +108,11 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(4 * n_embd, n_embd, bias=False)
 
     def __call__(self, x):
-        return self.fc2(mx.maximum(self.fc1(x), 0))  # ReLU; on a CPU nn.relu wants g++
+        return self.fc2(mx.maximum(self.fc1(x), 0))  # ReLU
 
 
 class Block(nn.Module):
-    """Attention, then MLP, each reading a normalized x and adding to x (pre-norm)."""
+    """Add attention to x, then an MLP; both read a normalized copy of x (pre-norm)."""
 
     def __init__(self):
         super().__init__()
@@ -127,40 +127,40 @@ class Block(nn.Module):
 
 
 class MicroGPT(nn.Module):
-    """Token ids (B, T) to next-token logits (B, T, vocab_size)."""
+    """Turn token ids (B, T) into logits for each next token (B, T, vocab_size)."""
 
     def __init__(self):
         super().__init__()
         self.wte = nn.Embedding(vocab_size_with_pad, n_embd)  # token embeddings
         self.wpe = nn.Embedding(block_size, n_embd)  # position embeddings
-        self.norm_in = RMSNorm()  # scales x itself; norm1 only what attention reads
-        self.layers = [Block() for _ in range(n_layer)]  # MLX looks into lists
-        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # no output for PAD
-        self.apply(nn.init.normal(std=0.08))  # to each parameter
-        self.wte.weight[PAD] = 0.0  # no padding_idx; masks keep its gradient 0
+        self.norm_in = RMSNorm()
+        self.layers = [Block() for _ in range(n_layer)]  # MLX finds modules in a list
+        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # never predicts PAD
+        self.apply(nn.init.normal(std=0.08))  # on every parameter
+        self.wte.weight[PAD] = 0.0  # no padding_idx in MLX; the masks keep this row at 0
 
     def __call__(self, idx, pad_mask=None):
         x = self.wte(idx) + self.wpe(positions[: idx.shape[1]])  # (B, T, C)
         x = self.norm_in(x)
         for layer in self.layers:
             x = layer(x, pad_mask)
-        return self.lm_head(x)  # (B, T, vocab_size), no norm before, as in microgpt
+        return self.lm_head(x)  # (B, T, vocab_size)
 
 
 model = MicroGPT()
 print(f"num params: {sum(p.size for _, p in tree_flatten(model.parameters()))}")
-device = mx.default_device()  # the GPU, if there is one; no array has to be moved there
+device = mx.default_device()  # the GPU if there is one; no array has to be moved there
 print(f"device: {device}")
 
 
 # --- Batching ---
 def make_batch(docs, step, batch_size):
-    """Batch number `step` of docs, wrapping round, padded on the right to its longest sequence.
+    """Make batch number `step` of docs, padded on the right. After the last doc, start over.
 
-    Returns (B, T) arrays: input_ids, target_ids int32, pad_masks bool, target_masks float32.
-    B is batch_size, T at most block_size. Padding is PAD in input_ids, True in pad_masks;
-    target_ids are the inputs one step on, 0 at padding, where target_masks is 0.0, else 1.0.
-    Raises ValueError at a character that is not in uchars.
+    Returns (B, T) arrays: input_ids and target_ids int32, pad_masks bool, target_masks float32.
+    B is batch_size, T the longest sequence, at most block_size. A target is the next input.
+    Padding is PAD in input_ids, 0 in target_ids, True in pad_masks and 0.0 in target_masks.
+    Raises ValueError if a document has a character that is not in uchars.
     """
     sequences = []
     for i in range(step * batch_size, (step + 1) * batch_size):
@@ -170,10 +170,10 @@ def make_batch(docs, step, batch_size):
 
     input_ids, target_ids, pad_masks, target_masks = [], [], [], []
     for s in sequences:
-        n = len(s) - 1  # inputs, and as many targets
+        n = len(s) - 1  # the number of inputs, and of targets
         pad = max_len - len(s)
         input_ids.append(s[:n] + [PAD] * pad)
-        target_ids.append(s[1:] + [0] * pad)  # any id will do: target_masks hides it
+        target_ids.append(s[1:] + [0] * pad)  # any id would do: target_masks hides it
         pad_masks.append([False] * n + [True] * pad)
         target_masks.append([1.0] * n + [0.0] * pad)
     return mx.array(input_ids), mx.array(target_ids), mx.array(pad_masks), mx.array(target_masks)
@@ -184,12 +184,12 @@ def loss_fn(model, input_ids, targets, pad_mask, target_mask):
     """Mean cross-entropy over the real targets of a batch, in nats, a scalar."""
     logits = model(input_ids, pad_mask)  # (B, T, vocab_size)
     loss = nn.losses.cross_entropy(logits, targets, weights=target_mask, reduction="sum")
-    return loss / target_mask.sum()  # reduction="mean" would divide by padding, too
+    return loss / target_mask.sum()  # reduction="mean" would count padding, too
 
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8
-loss_and_grad = nn.value_and_grad(model, loss_fn)  # returns the loss and its gradients
-# PyTorch's Adam always corrects its bias (Kingma & Ba 2015), MLX's only when told to.
+loss_and_grad = nn.value_and_grad(model, loss_fn)  # returns loss and gradients
+# PyTorch's Adam always corrects its bias (Kingma & Ba 2015), MLX's only if asked to.
 optimizer = optim.Adam(learning_rate, betas=(beta1, beta2), eps=eps_adam, bias_correction=True)
 
 for step in range(num_steps):
@@ -199,22 +199,22 @@ for step in range(num_steps):
     optimizer.learning_rate = lr_t
     loss_val, grads = loss_and_grad(model, input_ids, targets, pad_mask, target_mask)
     optimizer.update(model, grads)
-    mx.eval(model.parameters(), optimizer.state)  # so far all was a promise: compute it now
+    mx.eval(model.parameters(), optimizer.state)  # nothing was computed until here
 
     if step == 0 or (step + 1) % 10 == 0:
         print(f"step {step + 1:4d} / {num_steps:4d} | loss {loss_val.item():.4f}", flush=True)
 
 # --- Inference ---
-temperature = 0.5  # below 1: favor the likely
+temperature = 0.5  # below 1, likely tokens become likelier
 print("\n--- inference (new, hallucinated names) ---")
 for sample_idx in range(20):
     tokens = [BOS]
     for _ in range(block_size):
-        logits = model(mx.array([tokens]))[0, -1]  # after the last token
-        token_id = mx.random.categorical(logits / temperature).item()  # softmax is inside
+        logits = model(mx.array([tokens]))[0, -1]  # for the next token
+        token_id = mx.random.categorical(logits / temperature).item()  # applies softmax itself
         if token_id == BOS:
             break
-        tokens.append(token_id)  # to be read next time
+        tokens.append(token_id)  # the next prediction reads it
 
     name = "".join(uchars[token_id] for token_id in tokens[1:])
     print(f"sample {sample_idx + 1:2d}: {name}")

@@ -1,15 +1,15 @@
 """
 microGPT, batched, in PyTorch. Run it with `python tests/pytorch_batched.py`.
 
-The names in input.txt become token ids, batches of 32, padded to one length. A GPT of
-two layers learns, with Adam, to predict each next token. Then it makes up 20 names.
+It turns the names in input.txt into token ids and pads them into batches of 32. A GPT
+with two layers learns to predict each next token. Then it makes up 20 names.
 
 main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
-- MLX is lazy: it computes at mx.eval or .item(). PyTorch computes at each line.
-- MLX gives operations a device, arrays have none. PyTorch tensors are moved to one.
+- MLX is lazy: nothing is computed until mx.eval asks for it. PyTorch runs line by line.
+- In MLX you never move an array to a device. In PyTorch you move the model and batches.
 - MLX turns a function into one that returns gradients. PyTorch stores them in the parameters.
-- MLX weighs the losses at padding with 0. PyTorch leaves out targets of -100.
-- MLX's Adam corrects its bias only when told to. PyTorch's always does.
+- MLX multiplies the losses at padding by 0. PyTorch leaves out targets of -100.
+- MLX's Adam corrects its bias only if you ask for it. PyTorch's always does.
 
 References:
 - Vaswani et al. 2017, Attention Is All You Need, https://arxiv.org/abs/1706.03762
@@ -50,31 +50,31 @@ vocab_size_with_pad = vocab_size + 1
 print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 
 # --- Hyperparameters ---
-# In shapes, B is sequences, T the tokens of each, C the numbers for each token.
+# In shapes, B is the batch size, T the number of tokens, C the embedding size.
 n_embd = 64  # C
-n_head = 4  # attention heads, each with its part of C
+n_head = 4  # attention heads
 n_layer = 2
 block_size = 16  # the largest T
-head_dim = n_embd // n_head
+head_dim = n_embd // n_head  # each head works on its own slice of C
 batch_size = 32  # B
 num_steps = 1000
 
 # --- Model ---
 device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 positions = torch.arange(block_size, device=device)
-causal_mask = positions[:, None] < positions  # query by key; True: the key comes later
+causal_mask = positions[:, None] < positions  # True where the key comes after the query
 
 
 class RMSNorm(nn.Module):
     """Scale each vector to root mean square 1 (Zhang & Sennrich 2019), no learned gain."""
 
     def forward(self, x):
-        # 1e-5 keeps the result finite where x is all zeros.
+        # Adding 1e-5 keeps the result finite where x is all zeros.
         return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()
 
 
 class CausalSelfAttention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017) to a position itself and earlier ones."""
+    """Multi-head attention (Vaswani et al. 2017); no position reads a later one."""
 
     def __init__(self):
         super().__init__()
@@ -85,22 +85,22 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x, pad_mask=None):
         B, T, C = x.shape
-        # Queries, keys and values, C cut into heads: (B, n_head, T, head_dim).
+        # Queries, keys and values, with C split into heads: (B, n_head, T, head_dim).
         q = self.wq(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
-        att = q @ k.swapaxes(2, 3) / head_dim**0.5  # (B, n_head, T, T), query by key
-        # Each query keeps key 0, BOS. With no key left, -1e9 gives equal weights, -inf NaN.
+        att = q @ k.swapaxes(2, 3) / head_dim**0.5  # scores: (B, n_head, T, T)
+        # With -inf in place of -1e9, a query that may read no key at all would get NaN.
         att = att.masked_fill(causal_mask[:T, :T], -1e9)  # mask: (T, T)
         if pad_mask is not None:
             att = att.masked_fill(pad_mask[:, None, None, :], -1e9)  # mask: (B, 1, 1, T)
-        att = F.softmax(att, dim=-1)  # over keys: weights of a query sum to 1
-        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # heads side by side again
+        att = F.softmax(att, dim=-1)  # over the keys: each query's weights sum to 1
+        out = (att @ v).swapaxes(1, 2).reshape(B, T, C)  # join the heads again
         return self.wo(out)  # (B, T, C)
 
 
 class MLP(nn.Module):
-    """Widen to (B, T, 4 * C), ReLU, narrow to (B, T, C)."""
+    """Widen each vector to 4 * C numbers, apply ReLU, and narrow it back to C."""
 
     def __init__(self):
         super().__init__()
@@ -112,7 +112,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then MLP, each reading a normalized x and adding to x (pre-norm)."""
+    """Add attention to x, then an MLP; both read a normalized copy of x (pre-norm)."""
 
     def __init__(self):
         super().__init__()
@@ -127,15 +127,15 @@ class Block(nn.Module):
 
 
 class MicroGPT(nn.Module):
-    """Token ids (B, T) to next-token logits (B, T, vocab_size)."""
+    """Turn token ids (B, T) into logits for each next token (B, T, vocab_size)."""
 
     def __init__(self):
         super().__init__()
         self.wte = nn.Embedding(vocab_size_with_pad, n_embd, padding_idx=PAD)  # token embeddings
         self.wpe = nn.Embedding(block_size, n_embd)  # position embeddings
-        self.norm_in = RMSNorm()  # scales x itself; norm1 only what attention reads
+        self.norm_in = RMSNorm()
         self.layers = nn.ModuleList(Block() for _ in range(n_layer))
-        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # no output for PAD
+        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # never predicts PAD
         for p in self.parameters():
             nn.init.normal_(p, std=0.08)
         nn.init.zeros_(self.wte.weight[PAD])
@@ -145,7 +145,7 @@ class MicroGPT(nn.Module):
         x = self.norm_in(x)
         for layer in self.layers:
             x = layer(x, pad_mask)
-        return self.lm_head(x)  # (B, T, vocab_size), no norm before, as in microgpt
+        return self.lm_head(x)  # (B, T, vocab_size)
 
 
 model = MicroGPT()
@@ -156,12 +156,12 @@ print(f"device: {device}")
 
 # --- Batching ---
 def make_batch(docs, step, batch_size):
-    """Batch number `step` of docs, wrapping round, padded on the right to its longest sequence.
+    """Make batch number `step` of docs, padded on the right. After the last doc, start over.
 
-    Returns (B, T) tensors: input_ids, target_ids int64, pad_masks bool.
-    B is batch_size, T at most block_size. Padding is PAD in input_ids, True in pad_masks;
-    target_ids are the inputs one step on, -100 at padding.
-    Raises ValueError at a character that is not in uchars.
+    Returns (B, T) tensors: input_ids and target_ids int64, pad_masks bool.
+    B is batch_size, T the longest sequence, at most block_size. A target is the next input.
+    Padding is PAD in input_ids, -100 in target_ids and True in pad_masks.
+    Raises ValueError if a document has a character that is not in uchars.
     """
     sequences = []
     for i in range(step * batch_size, (step + 1) * batch_size):
@@ -171,7 +171,7 @@ def make_batch(docs, step, batch_size):
 
     input_ids, target_ids, pad_masks = [], [], []
     for s in sequences:
-        n = len(s) - 1  # inputs, and as many targets
+        n = len(s) - 1  # the number of inputs, and of targets
         pad = max_len - len(s)
         input_ids.append(s[:n] + [PAD] * pad)
         target_ids.append(s[1:] + [-100] * pad)
@@ -187,7 +187,7 @@ def loss_fn(model, input_ids, targets, pad_mask):
 
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8
-# PyTorch's Adam always corrects its bias (Kingma & Ba 2015), MLX's only when told to.
+# PyTorch's Adam always corrects its bias (Kingma & Ba 2015), MLX's only if asked to.
 optimizer = torch.optim.Adam(model.parameters(), learning_rate, betas=(beta1, beta2), eps=eps_adam)
 
 for step in range(num_steps):
@@ -205,16 +205,16 @@ for step in range(num_steps):
 
 # --- Inference ---
 torch.set_grad_enabled(False)
-temperature = 0.5  # below 1: favor the likely
+temperature = 0.5  # below 1, likely tokens become likelier
 print("\n--- inference (new, hallucinated names) ---")
 for sample_idx in range(20):
     tokens = [BOS]
     for _ in range(block_size):
-        logits = model(torch.tensor([tokens], device=device))[0, -1]  # after the last token
+        logits = model(torch.tensor([tokens], device=device))[0, -1]  # for the next token
         token_id = torch.multinomial(F.softmax(logits / temperature, dim=-1), 1).item()
         if token_id == BOS:
             break
-        tokens.append(token_id)  # to be read next time
+        tokens.append(token_id)  # the next prediction reads it
 
     name = "".join(uchars[token_id] for token_id in tokens[1:])
     print(f"sample {sample_idx + 1:2d}: {name}")
