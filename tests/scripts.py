@@ -1,30 +1,47 @@
-"""Load and run the lesson's two scripts as they stand on disk, whole, in part or edited."""
+"""Load and run the lesson's two scripts as they stand on disk, whole, in part or edited.
 
+An edit is the name of a patch in tests/patches, or a pair: a text that stands once in the script,
+and the text to put in its place. Patches are applied before pairs.
+"""
+
+import ast
 import contextlib
 import io
 import os
 import subprocess
 import sys
+import tempfile
 import types
 from pathlib import Path
-
-from edits import edited, setting
 
 ROOT = Path(__file__).parents[1]
 MAIN = ROOT / "main.py"
 TWIN = ROOT / "tests" / "pytorch_batched.py"
+PATCHES = ROOT / "tests" / "patches"
+PATCH_NAMES = sorted(path.stem for path in PATCHES.glob("*.patch"))
+PATCH_SETS = [*([name] for name in PATCH_NAMES), PATCH_NAMES]  # each alone, and all together
 
 
 def source(path, *edits):
-    """The script's text, after the edits."""
-    return edited(path.read_text(encoding="utf-8"), *edits)
-
-
-def split(text):
-    """A script's text in three: up to the training loop, that loop, and inference."""
-    definitions, rest = text.split("for step in range(num_steps):\n")
-    body, inference = rest.split("# --- Inference ---\n")
-    return definitions, "for step in range(num_steps):\n" + body, inference
+    """The script's text, edited. Raises ValueError, naming the edit, where one does not apply."""
+    text = path.read_text(encoding="utf-8")
+    patches = [str(PATCHES / f"{edit}.patch") for edit in edits if isinstance(edit, str)]
+    if patches:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, path.name)
+            copy.write_text(text, encoding="utf-8", newline="\n")
+            command = ["git", "apply", *patches]
+            result = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
+            if result.returncode != 0:
+                hint = "`uv run python -m tests.render` mends patches, or says what is missing"
+                raise ValueError(f"{' '.join(command)}: {result.stderr}{hint}")
+            text = copy.read_text(encoding="utf-8")
+    for old, new in (edit for edit in edits if not isinstance(edit, str)):
+        if text.count(old) != 1:
+            times = f"{text.count(old)} times in {path.name}, not once"
+            raise ValueError(f"pair ({old!r}, {new!r}): its old text stands {times}; mend the pair")
+        text = text.replace(old, new)
+    return text
 
 
 def load(path, *edits):
@@ -34,28 +51,46 @@ def load(path, *edits):
     """
     module = types.ModuleType(path.stem)
     module.__file__ = str(path)
-    definitions, loop, module.inference = split(source(path, *edits))
-    module.loop = edited(loop, [("range(num_steps)", "steps")])
-    run_in(module, definitions)
+    body = ast.parse(source(path, *edits)).body
+    is_loop = [isinstance(node, ast.For) and ast.unparse(node.target) == "step" for node in body]
+    loop = is_loop.index(True)
+    parts = body[:loop], body[loop].body, body[loop + 1 :]
+    before, module.step_code, module.inference_code = (
+        compile(ast.Module(part, []), module.__file__, "exec") for part in parts
+    )
+    run_in(module, before)
     return module
 
 
-def run_in(module, text):
-    """Run text with the module's globals. Returns what it printed."""
+def run_in(module, code):
+    """Run code with the module's globals. Returns what it printed."""
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        exec(compile(text, module.__file__, "exec"), vars(module))
+        exec(code, vars(module))
     return output.getvalue()
 
 
 def train(module, steps):
-    """Run the module's own training loop, over steps, an iterable. Returns what it printed."""
-    module.steps = steps
-    return run_in(module, module.loop)
+    """Run the body of the module's own training loop for each of steps. Returns their losses."""
+    values = []
+    for module.step in steps:
+        run_in(module, module.step_code)
+        values.append(module.loss_val.item())
+    return values
+
+
+def is_computed(*trees):
+    """Whether nothing in MLX's trees of arrays is left to be computed."""
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    graph = io.StringIO()
+    mx.export_to_dot(graph, *(array for _, array in tree_flatten(trees)))
+    return "rectangle" not in graph.getvalue()  # MLX draws each operation as a box
 
 
 def sample(module):
     """Run the module's own inference section. Returns the 20 names that it printed."""
-    return samples(run_in(module, module.inference))
+    return samples(run_in(module, module.inference_code))
 
 
 def losses(output):
@@ -69,24 +104,18 @@ def samples(output):
     return [line.split(": ", 1)[1] for line in lines]
 
 
-def install(folder, *edits, num_steps=10, data=None):
-    """Put main.py, edited and made short, into folder, with an input.txt. Returns its path.
-
-    data: bytes of the input.txt, in place of the names.
-    """
-    text = source(MAIN, *edits, setting(num_steps=num_steps))
-    (folder / "main.py").write_text(text, encoding="utf-8")
-    (folder / "input.txt").write_bytes((ROOT / "input.txt").read_bytes() if data is None else data)
+def install(folder, *edits, data=None):
+    """Put main.py, edited, into folder, with an input.txt of the bytes data, or of the names."""
+    text, data = source(MAIN, *edits), (ROOT / "input.txt").read_bytes() if data is None else data
+    (folder / "main.py").write_text(text, encoding="utf-8", newline="\n")
+    (folder / "input.txt").write_bytes(data)
     return folder / "main.py"
 
 
-def run(command, cwd, **variables):
-    """Run Python in its own process, from the folder cwd. Returns the finished process.
-
-    command: Python's arguments. variables: of the environment, beside this process's.
-    """
+def run(arguments, cwd, **variables):
+    """Run Python from the folder cwd, with more variables of the environment, to its end."""
     return subprocess.run(
-        [sys.executable, *map(str, command)],
+        [sys.executable, *map(str, arguments)],
         cwd=cwd,
         env=os.environ | variables,
         stdin=subprocess.DEVNULL,
@@ -94,8 +123,3 @@ def run(command, cwd, **variables):
         encoding="utf-8",
         timeout=600,
     )
-
-
-def environment_without(name):
-    """This process's environment variables but one."""
-    return {other: value for other, value in os.environ.items() if other != name}
