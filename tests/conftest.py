@@ -3,7 +3,8 @@ import sys
 
 import mlx.core as mx
 import pytest
-import scripts
+
+from tests import scripts
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,12 +29,8 @@ def trained():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def reader(request):
-    """`python main.py`, started at once where a test will ask what it prints, as it takes a while
-    and only one core. None where no test will."""
-    if not any("whole_run" in item.fixturenames for item in request.session.items):
-        yield None
-        return
+def reader():
+    """`python main.py`, started with the first test, as it takes a while and only one core."""
     command = [sys.executable, str(scripts.MAIN)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     with subprocess.Popen(command, **pipes) as process:
@@ -44,6 +41,6 @@ def reader(request):
 @pytest.fixture(scope="session")
 def whole_run(reader):
     """What `python main.py` prints, run as a reader does, on this machine's default device."""
-    output, error = reader.communicate()
+    output, error = reader.communicate(timeout=600)
     assert (reader.returncode, error) == (0, "")
     return output

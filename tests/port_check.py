@@ -1,35 +1,64 @@
-from pathlib import Path
+"""Compare an MLX model with the PyTorch model that it is a port of, from the same weights.
+
+It needs nothing else of this repository: copy it to where your port is. README.md says how to read
+what it prints, port_example.py shows a call.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import mlx.core as mx
+import mlx.nn as nn
 from mlx.utils import tree_flatten
 
 
-def define(path):  # what a script defines before its training loop, and that loop, 10 steps of it
-    before, after = Path(path).read_text().split("for step in range(num_steps):")
-    script = {"__name__": "port", "__file__": path}
-    exec(before, script)
-    script["loop"] = "for step in range(10):" + after.split("# --- Inference ---")[0]
-    return script
+class Side(NamedTuple):
+    """A model of either framework, and what it computes from one batch, the same for both."""
+
+    model: object
+    logits: Callable  # of no arguments: the model's output
+    loss: Callable  # of no arguments: the loss, a scalar
+    step: Callable = None  # of the number of a training step: its loss, a float
 
 
-def compare(what, ours, theirs):
-    ours, theirs = mx.array(ours.tolist()), mx.array(theirs.tolist())
-    print(f"{mx.abs(ours - theirs).max().item() / mx.abs(theirs).max().item():.0e} {what}")
+def check(ours, theirs, names=None, num_steps=10):
+    """Give the MLX side PyTorch's weights, then print how far logits, gradients and losses differ.
 
+    ours, theirs: a Side of MLX and one of PyTorch. names: for an MLX parameter, by its name, the
+    name in PyTorch where that differs; or names and a function that makes one tensor of theirs,
+    such as ("conv.weight", lambda weight: weight.movedim(1, -1)). Each difference is the largest,
+    relative to PyTorch's largest entry. Raises ValueError where a parameter is missing or has
+    another shape.
+    """
+    own = dict(tree_flatten(ours.model.parameters()))
+    parameters = dict(theirs.model.named_parameters())
+    sources = {name: (names or {}).get(name, name) for name in own}
+    sources = {n: (s, lambda p: p) if isinstance(s, str) else s for n, s in sources.items()}
+    needed = {source for *found, _ in sources.values() for source in found}
+    if needed != parameters.keys():
+        lacks = sorted(needed - parameters.keys()), sorted(parameters.keys() - needed)
+        raise ValueError("PyTorch lacks {}, MLX lacks {}: see names".format(*lacks))
 
-mx.set_default_device(mx.cpu)
-ours, theirs = define("main.py"), define("tests/pytorch_batched.py")
-weights = dict(theirs["model"].named_parameters())
-ours["model"].load_weights([(name, mx.array(p.tolist())) for name, p in weights.items()])
+    def converted(name, tensors):
+        *found, function = sources[name]
+        return mx.array(function(*(tensors[source].detach().cpu() for source in found)).tolist())
 
-ids, targets, *masks = ours["make_batch"](ours["docs"], 0, 32)
-batch = theirs["make_batch"](theirs["docs"], 0, 32)
-compare("logits", ours["model"](ids, masks[0]), theirs["model"](batch[0], batch[2]))
+    def compare(what, mine, other):
+        difference = mx.abs(mine - other).max() / mx.maximum(mx.abs(other).max(), 1e-30)
+        print(f"{difference.item():.0e}  {what}")
 
-loss, grads = ours["loss_and_grad"](ours["model"], ids, targets, *masks)
-theirs["loss_fn"](theirs["model"], *batch).backward()
-for name, grad in tree_flatten(grads):
-    compare(f"gradient of {name}", grad, weights[name].grad)
+    weights = {name: converted(name, parameters) for name in own}
+    for name, weight in weights.items():
+        if weight.shape != own[name].shape:
+            raise ValueError(f"{name}: {own[name].shape} in MLX, {weight.shape} in PyTorch")
+    ours.model.load_weights(list(weights.items()))
 
-exec(ours["loop"], ours)  # each prints its losses of steps 1 and 10
-exec(theirs["loop"], theirs)
+    compare("logits", ours.logits(), mx.array(theirs.logits().tolist()))
+    _, grads = nn.value_and_grad(ours.model, ours.loss)()
+    theirs.model.zero_grad()
+    theirs.loss().backward()
+    tensors = {n: p * 0 if p.grad is None else p.grad for n, p in parameters.items()}
+    for name, grad in tree_flatten(grads):
+        compare(f"gradient of {name}", grad, converted(name, tensors))
+    for i in range(num_steps if ours.step else 0):
+        compare(f"loss of step {i + 1}", mx.array(ours.step(i)), mx.array(theirs.step(i)))

@@ -1,21 +1,24 @@
-"""main.py computes what PyTorch computes, from the same weights."""
+"""main.py computes what PyTorch does, with patches, too; and the tool that compares ports."""
 
 import json
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import mlx.core as mx
-import parity
+import mlx.nn as nn
 import pytest
-import record_pytorch
-import records
-import scripts
+
+from tests import parity, scripts
+from tests.measure import records
+from tests.port_check import Side, check
 
 GPU = pytest.mark.skipif(not mx.is_available(mx.gpu), reason="there is no GPU")
 TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+EACH = pytest.mark.parametrize("names", [[], *scripts.PATCH_SETS], ids=" ".join)
 
 # TF32 keeps 10 bits behind the point: each factor is off by up to 2**-11, or 4.9e-4 of itself,
-# and the errors of a sum largely cancel. Measured on an H100: logits 4.1e-4 of the largest,
-# losses 4.8e-3 within 8 steps, 6.0e-3 within 20, where Adam amplifies them as it does rounding.
+# and the errors of a sum largely cancel. Measured on an H200: logits 4.8e-4 of the largest,
+# losses 4.8e-3 within 8 steps, 5.9e-3 within 20, where Adam amplifies them as it does rounding.
 TF32 = {"logits": 2e-3, "first 8 losses": 2e-2, "20 losses": 4e-2}
 
 
@@ -23,41 +26,59 @@ def too_far(differences, bounds):
     return {name: differences[name] for name in bounds if not differences[name] < bounds[name]}
 
 
-def test_on_the_cpu():
-    assert too_far(parity.differences(), record_pytorch.BOUNDS) == {}
+@EACH
+def test_on_the_cpu(names):
+    apart = parity.differences(parity.of_main(*names), records.read("pytorch"))
+    assert too_far(apart, parity.BOUNDS) == {}
 
 
-def on_the_gpu(**variables):
-    result = scripts.run([parity.__file__], scripts.ROOT, **variables)
+@GPU
+@EACH
+@pytest.mark.parametrize(("tf32", "bounds"), [("0", parity.BOUNDS), ("1", TF32)])
+def test_on_the_gpu(names, tf32, bounds):
+    result = scripts.run(["-m", "tests.parity", *names], scripts.ROOT, MLX_ENABLE_TF32=tf32)
     assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-@GPU
-def test_on_the_gpu_in_full_float32():
-    assert too_far(on_the_gpu(MLX_ENABLE_TF32="0"), record_pytorch.BOUNDS) == {}
-
-
-@GPU
-def test_on_the_gpu_as_it_comes():
-    assert too_far(on_the_gpu(), TF32) == {}
+    assert too_far(json.loads(result.stdout), bounds) == {}
 
 
 def test_the_record_was_made_from_the_twin_as_it_is():
-    assert records.read("pytorch")["twin"] == record_pytorch.digest(), (
-        "the twin has changed since: run `python tests/record_pytorch.py` where PyTorch is"
+    assert records.read("pytorch")["code"] == parity.digest(), (
+        "the twin's code has changed: where PyTorch is, run `python -m tests.measure.pytorch`"
     )
 
 
-@TORCH
-def test_the_recorded_figures_are_those_of_the_twin():
-    live = record_pytorch.differences(record_pytorch.figures(), records.read("pytorch"))
-    assert too_far(live, record_pytorch.BOUNDS) == {}
-
-
-@TORCH
 def test_both_scripts_end_at_the_same_loss(whole_run):
-    mine, twins = scripts.losses(whole_run), record_pytorch.printed_losses()
-    assert len(mine) == len(twins) == 101
+    printed = scripts.losses(whole_run)
+    twins = records.read("pytorch")["losses of a whole run"][9::10]
     # The two draw other weights. Ten batches of 32 names still settle the average to about 0.01.
-    assert abs(sum(mine[-10:]) - sum(twins[-10:])) / 10 < 0.03
+    assert abs(sum(printed[-10:]) - sum(twins[-10:])) / 10 < 0.03
+
+
+@TORCH
+def test_this_port_differs_by_nothing_but_rounding():
+    result = scripts.run(["-m", "tests.port_example"], scripts.ROOT, MLX_ENABLE_TF32="0")
+    assert result.returncode == 0, result.stderr
+    found = [line.split("  ") for line in result.stdout.splitlines()]
+    assert len(found) == 1 + 15 + 10
+    assert [what for difference, what in found if float(difference) > 1e-5] == []
+
+
+def tensor(values):
+    """As much of a PyTorch tensor as the moving of weights takes."""
+    found = SimpleNamespace(tolist=lambda: values)
+    found.detach = found.cpu = lambda: found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        ({}, r"PyTorch lacks \['weight'\]"),
+        ({"weight": tensor([[1.0, 2.0]]), "bias": None}, r"MLX lacks \['bias'\]"),
+        ({"weight": tensor([[1.0], [2.0]])}, r"weight: \(1, 2\) in MLX, \(2, 1\) in PyTorch"),
+    ],
+)
+def test_a_weight_that_does_not_fit_is_an_error_that_names_it(theirs, message):
+    original = SimpleNamespace(named_parameters=theirs.items)
+    with pytest.raises(ValueError, match=message):
+        check(Side(nn.Linear(2, 1, bias=False), None, None), Side(original, None, None))
