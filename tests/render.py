@@ -1,318 +1,205 @@
-"""Write what README.md and tests/README.md show of main.py, of its edits and of the records.
+"""Write what the READMEs and the patches show of main.py and of what was measured.
 
-    uv run python tests/render.py
+    uv run python -m tests.render
 
-Between `[[[cog NAME() ]]]` and `[[[end]]]`, in HTML comments that a reader of the page doesn't see,
-stands what the function of that name prints here: excerpts, pictures, patches, tables. Everywhere
-else, figures stand in the phrases of figures.py. A figure in no phrase is an error: none is typed.
+Between `<!-- begin NAME -->` and `<!-- end -->` of a README stands what BLOCKS[NAME] makes of what
+stood there. A patch's lines of main.py are kept as they are there now, comments included.
 """
 
 import difflib
 import re
-from functools import cache
+import sys
+from functools import partial
+from statistics import fmean  # sum() rounds as the version of Python does
 
-import cogapp
-import mlx.core as mx
-import records
-import scripts
-from edits import COUNTED, PATCHES, TRAPS
-from mlx.utils import tree_flatten
+from tests import edits, scripts
+from tests.measure import bench, records
 
 READMES = [scripts.ROOT / "README.md", scripts.ROOT / "tests" / "README.md"]
-NAMES = ["emma", "bo", "ava"]  # of the pictures
-MAIN = scripts.source(scripts.MAIN)
-
-
-@cache
-def lesson():
-    """main.py up to its training loop, on the CPU."""
-    mx.set_default_device(mx.cpu)
-    return scripts.load(scripts.MAIN)
+MAIN = scripts.source(scripts.MAIN).splitlines()
 
 
 def fenced(language, text):
-    print(f"```{language}\n{text.rstrip()}\n```")
+    return f"```{language}\n{text.rstrip()}\n```"
 
 
-# --- From main.py and its edits ---
-def excerpt(*parts):
-    """Print lines of main.py: each part a pair of what stands in its first and its last line."""
-    lines, shown, position = MAIN.splitlines(), [], 0
-    for first, last in parts:
-        start = next(i for i in range(position, len(lines)) if first in lines[i])
-        position = next(i for i in range(start, len(lines)) if last in lines[i]) + 1
-        if shown:
-            shown.append(re.match(" *", lines[start]).group() + "...")
-        shown += lines[start:position]
-    fenced("python", "\n".join(shown))
+# --- From main.py ---
+def code(line):
+    """A line without its comment; nothing, where it is all comment or docstring."""
+    return re.sub(r'\s*#.*|^\s*""".*', "", line).rstrip()
 
 
-def diff(name):
-    """The patch of that name, as `git apply` takes it."""
-    after = scripts.source(scripts.MAIN, PATCHES[name])
-    both = MAIN.splitlines(True), after.splitlines(True)
-    lines = difflib.unified_diff(*both, "a/main.py", "b/main.py", n=1)
-    return "".join(line.rstrip() + "\n" for line in lines)
+def missing(line, where):
+    sys.exit(f"{where}: main.py has no `{line.strip()}` where it is wanted; mend it by hand")
 
 
-def patch(name):
-    fenced("diff", diff(name))
+def excerpt(body):
+    """The same lines of main.py, with their comments of now; `...` stays."""
+    shown, after = [], 0
+    for line in body.splitlines()[1:-1]:
+        if line.strip() != "...":
+            found = (i for i in range(after, len(MAIN)) if code(MAIN[i]) == code(line))
+            after = next(found, None) or missing(line, "an excerpt in README.md")
+            line = MAIN[after]
+        shown.append(line)
+    return fenced("python", "\n".join(shown))
 
 
-def picture(header, *columns):
-    """Lines of text: a header over columns of rows, each cell four wide."""
-    width = [4 * len(column[0]) + 1 for column in columns]
-    lines = ["".join(title.ljust(w) for title, w in zip(header, width, strict=True))]
-    for rows in zip(*columns, strict=True):
-        cells = ("".join(cell.ljust(4) for cell in row) + " " for row in rows)
-        lines.append("".join(cells))
-    fenced("text", "\n".join(line.rstrip() for line in lines))
-
-
-def batch_picture():
-    """What make_batch gives for NAMES."""
-    input_ids, target_ids, pad_masks, target_masks = (
-        array.tolist() for array in lesson().make_batch(NAMES, 0, len(NAMES))
-    )
-    labels = [*lesson().uchars, "BOS", "PAD"]
-    inputs = [[labels[i] for i in row] for row in input_ids]
-    targets = [
-        [labels[i] if real else str(i) for i, real in zip(row, mask, strict=True)]
-        for row, mask in zip(target_ids, target_masks, strict=True)
-    ]
-    pads = [[".x"[pad] for pad in row] for row in pad_masks]
-    reals = [[str(int(real)) for real in row] for row in target_masks]
-    names = ("input_ids", "target_ids", "pad_masks", "target_masks")
-    picture(names, inputs, targets, pads, reals)
-
-
-def mask_picture():
-    """The masks that attention gets for the second of NAMES."""
-    input_ids, _, pad_masks, _ = lesson().make_batch(NAMES, 0, len(NAMES))
-    T = input_ids.shape[1]
-    causal, pad = lesson().causal_mask[:T, :T], mx.broadcast_to(pad_masks[1], (T, T))
-    labels = [[*lesson().uchars, "BOS", "PAD"][i] for i in input_ids[1].tolist()]
-    masks = [[[".x"[x] for x in row] for row in m.tolist()] for m in (causal, pad, causal | pad)]
-    picture(
-        ("", "causal_mask", "pad_mask", "both"),
-        [[""], *([label] for label in labels)],
-        *([labels, *mask] for mask in masks),
-    )
-
-
-def parameters():
-    """The model's parameters, pairs of a name and an array."""
-    return tree_flatten(lesson().model.parameters())
-
-
-def first_batch():
-    """The shape of the first batch of the training."""
-    return lesson().make_batch(lesson().docs, 0, lesson().batch_size)[0].shape
-
-
-def flow():
-    """The model and one step as a chart, with the shapes of the first batch."""
-    B, T = first_batch()
-    C, vocab = lesson().n_embd, lesson().vocab_size
-    blocks = f"{lesson().n_layer} blocks, with attention (B, n_head, T, T)"
-    fenced(
-        "mermaid",
-        f"""\
-flowchart TD
-    docs["{B} names"] -->|make_batch| batch["input_ids, targets, two masks: (B, T) = ({B}, {T})"]
-    batch -->|"wte + wpe, norm_in"| x["x: (B, T, C) = ({B}, {T}, {C})"]
-    x -->|"{blocks} = ({B}, {lesson().n_head}, {T}, {T})"| y["x: ({B}, {T}, {C})"]
-    y -->|lm_head| logits["logits: (B, T, vocab_size) = ({B}, {T}, {vocab})"]
-    logits -->|"cross_entropy, weighed by target_mask"| loss["loss_val: one number"]
-    loss -->|loss_and_grad| grads["grads: shaped like the {len(parameters())} parameter arrays"]
-    grads -->|optimizer.update| promise["new parameters and Adam's state: promised"]
-    promise -->|mx.eval| done["new parameters and Adam's state: computed"]""",
-    )
+def refreshed(path):
+    """A patch with the lines that it takes from main.py as they are there now."""
+    places = [i for i, line in enumerate(MAIN) if code(line)]
+    codes = [code(MAIN[i]) for i in places]
+    patched, after = [], 0
+    for hunk in re.split(r"^@@.*\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        lines = [(line[:1], line[1:]) for line in hunk.splitlines()]
+        old = [code(text) for sign, text in lines if sign != "+"]
+        want = [text for text in old if text]
+        found = [k for k in range(len(codes)) if codes[k : k + len(want)] == want]
+        if len(found) != 1:
+            missing(next((text for text in want if text not in codes), want[0]), path)
+        place = places[found[0]]
+        for _ in old[: old.index(want[0])]:  # comments and blank lines before it
+            place -= not code(MAIN[place - 1])
+        patched += MAIN[after:place]
+        for sign, text in lines:
+            if sign == "+":
+                patched.append(text)
+                continue
+            while code(text) and not code(MAIN[place]):  # a new comment goes with its line
+                patched += [MAIN[place]] * (sign == " ")
+                place += 1
+            if bool(code(text)) == bool(code(MAIN[place])):
+                patched += [MAIN[place]] * (sign == " ")
+                place += 1
+        after = place
+    patched += MAIN[after:]
+    diff = difflib.unified_diff(MAIN, patched, "a/main.py", "b/main.py", n=1, lineterm="")
+    return "\n".join(diff) + "\n"
 
 
 # --- From the records ---
-def first_screen():
+def first_screen(_):
     """The beginning and the end of what main.py prints."""
-    losses = records.read("run")["losses"]
-    total = lesson().num_steps
-    lines = [f"num docs: {len(lesson().docs)}"]
-    lines.append(f"vocab size: {lesson().vocab_size} (+1 pad = {lesson().vocab_size_with_pad})")
-    lines.append(f"num params: {sum(p.size for _, p in parameters())}")
-    lines.append("device: Device(cpu, 0)")
-    for step, loss in [(1, losses[0]), (10, losses[1]), (20, losses[2]), (total, losses[-1])]:
-        lines += ["..."] * (step == total)
-        lines.append(f"step {step:4d} / {total:4d} | loss {loss:.4f}")
-    lines += ["", "--- inference (new, hallucinated names) ---"]
-    for i, name in enumerate(records.read("run")["names after"]["1000"], start=1):
-        if i in (1, 2, 3, 20):
-            lines += ["..."] * (i == 20)
-            lines.append(f"sample {i:2d}: {name}")
-    fenced("text", "\n".join(lines))
+    lines = records.read("run")["printed"]
+    return fenced("text", "\n".join([*lines[:6], "...", *lines[104:109], "...", lines[-1]]))
 
 
-def attention_picture():
-    """The weights of a head that reads the letter before, on the name of the record."""
-    name = records.read("run")["attended"]
-    layer, head = records.read("run")["head"]
-    weights = records.read("run")["attention"][layer][head]
-    labels = ["BOS", *name]
+def attention(_):
+    """The weights of one head, of each letter on those before."""
+    run = records.read("run")
+    labels = ["BOS", *run["attended"]]
     lines = ["".join(f"{label:>6}" for label in ["", *labels])]
-    for label, query in zip(labels, weights, strict=True):
-        cells = [f"{w:6.2f}" if w >= 0.005 else "     ." for w in query]
+    for label, row in zip(labels, run["attention"], strict=True):
+        cells = [f"{weight:6.2f}" if weight >= 0.005 else f"{'.':>6}" for weight in row]
         lines.append(f"{label:>6}" + "".join(cells))
-    fenced("text", "\n".join(lines))
+    return fenced("text", "\n".join(lines))
 
 
-def names_table():
+def curve(_):
+    """The losses of both frameworks as a chart, each point the mean of 20 steps."""
+    both = records.read("run")["losses"], records.read("pytorch")["losses of a whole run"]
+    ours, theirs = ([round(fmean(x[i : i + 20]), 3) for i in range(0, 1000, 20)] for x in both)
+    return fenced(
+        "mermaid",
+        f"""\
+%%{{init: {{"themeVariables": {{"xyChart": {{"plotColorPalette": "#e8590c, #1971c2"}}}}}}}}%%
+xychart-beta
+    x-axis "step" 0 --> 1000
+    y-axis "loss" 2 --> 3
+    line {ours}
+    line {theirs}""",
+    )
+
+
+def names(_):
     """Names that are sampled on the way."""
-    print("| after step | names |\n| --- | --- |")
-    for steps, names in records.read("run")["names after"].items():
-        print(f"| {steps} | {', '.join(names[:6])} |")
+    rows = records.read("run")["names after"].items()
+    lines = [f"| {steps} | {', '.join(found[:6])} |" for steps, found in rows]
+    return "\n".join(["| after step | names |", "| --- | --- |", *lines])
 
 
-def trap_table():
-    """The traps: what the losses do, what to notice, what to do."""
-    traps = records.read("traps")
-    seeds = traps["seeds"]
-    counted = next(name for name, trap in TRAPS.items() if trap.edits == COUNTED)
-    mask = next(name for name in TRAPS if "self.mask" in name)
-    known = {
-        "mask_params": f"{traps['parameters'][mask]:,}",
-        "counted": f"{traps['unseen'][counted]:.3f}",
-        "plain": f"{traps['unseen']['no mistake']:.3f}",
-        "seeds": f"{min(seeds):.2f} to {max(seeds):.2f}",
-    }
-    print("| mistake | step 1 | step 2 | step 5 | end | you would notice | what to do |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name, trap in TRAPS.items():
-        first, second, _, _, fifth, end = traps["losses"][name]
-        cells = [f"{loss:.4f}" for loss in (first, second, fifth)]
-        cells.append(f"{end:,.0f}" if end > 100 else f"{end:.3f}")
-        print(f"| {' | '.join([name, *cells, trap.notice.format(**known), trap.remedy])} |")
+def traps(body):
+    """The same table of mistakes, with the losses at the end as they were measured."""
+    head, line, *rows = body.splitlines()
+    measured = records.read("traps")
+    if len(rows) != 1 + len(edits.TRAPS):
+        sys.exit(f"README's table has {len(rows) - 1} mistakes, edits.py {len(edits.TRAPS)}")
+    for i, name in enumerate(["as-it-is", *edits.TRAPS]):
+        if name not in measured:
+            sys.exit(f"not measured yet: run `uv run python -m tests.measure.traps {name}`")
+        cells = rows[i].split(" | ")
+        end = measured[name]["end"][0]
+        cells[1] = f"{end:,.0f}" if end > 100 else f"{end:.2f}"
+        rows[i] = " | ".join(cells)
+    return "\n".join([head, line, *rows])
 
 
-def port_check():
-    """The recipe that test_patches.py runs where PyTorch is."""
-    fenced("python", (scripts.ROOT / "tests" / "port_check.py").read_text(encoding="utf-8"))
+def benches():
+    """The benchmark's records by device."""
+    found = [records.read(path.stem) for path in sorted(records.FOLDER.glob("bench-*.json"))]
+    return {record["device"]: record for record in found}
 
 
-# --- From the benchmark ---
-BENCHES = ["bench-mlx-own", "bench-openblas", "bench-gpu"]
+def speed(_):
+    """First runs, and steps as they are and at their fastest, of both frameworks."""
+    rows = {}
+    for device, record in benches().items():
+        for name, whole in record["whole runs"].items():
+            ms = {n: row["ms"][0] for n, row in record["steps"].items() if "batch" not in n}
+            best = min(v for n, v in ms.items() if ("PyTorch" in n) == (name == "PyTorch"))
+            cells = f"{whole['s'][0]:.1f} | {whole['peak MiB']:,} | {ms[name]:.1f} | {best:.1f}"
+            # A BLAS is preloaded for MLX alone.
+            on = f"{device}: MLX" if name == "main.py" else f"{device.split(',')[0]}: PyTorch"
+            rows.setdefault(on, f"| {on} | {cells} |")
+    head = [
+        "| | a first run, s | peak MiB | a step, ms | its fastest form, ms |",
+        "| --- " * 5 + "|",
+    ]
+    return "\n".join(head + [rows[on] for on in sorted(rows)])
 
 
-def device(record):
-    """What a record was measured on, in a few words."""
-    machine = records.read(record)["machine"]
-    if "gpu" in machine:
-        return machine["gpu"]
-    blas = "OpenBLAS" if machine["blas"] == "OpenBLAS" else "as it comes"
-    return f"{machine['cores']} {machine['system']} cores, {blas}"
+def measured(_):
+    """All tables of the benchmark."""
+    return "\n\n".join(f"### {device}\n\n{bench.table(r)}" for device, r in benches().items())
 
 
-def ms(bench, variant="main.py"):
-    """Milliseconds a step, the median."""
-    return records.read(bench)["steps"][variant]["ms"][0]
-
-
-def best(record):
-    """The fastest variants of a benchmark's record: of main.py, and of the twin."""
-    ratios = {name: row["ratio"] for name, row in record["steps"].items()}
-    twins = [name for name in ratios if name.startswith("PyTorch")]
-    return min(ratios.keys() - set(twins), key=ratios.get), min(twins, key=ratios.get)
-
-
-def speed_table():
-    """One line for each machine and framework."""
-    print("| | a whole run, s | peak MiB | a step, ms | at its best, ms |")
-    print("| --- | --- | --- | --- | --- |")
-    for bench in BENCHES:
-        fastest = best(records.read(bench))
-        for script, variant in zip(("main.py", "PyTorch"), fastest, strict=True):
-            whole = records.read(bench)["whole"][script]
-            cells = [f"{whole['s'][0]:.1f}", f"{whole['peak MiB']:,.0f}"]
-            cells += [f"{ms(bench, script):.1f}", f"{ms(bench, variant):.1f}"]
-            name = "`main.py`" if script == "main.py" else "its twin"
-            print(f"| {device(bench)}, {name} | {' | '.join(cells)} |")
-
-
-def spread(values, digits=1):
-    """Median, least and largest, as text."""
-    middle, low, high = (f"{value:,.{digits}f}" for value in values)
-    return f"{middle} ({low} to {high})"
-
-
-def made_on(record):
-    """What a record was measured on, in words."""
-    m = records.read(record)["machine"]
-    on = m.get("gpu") or f"BLAS: {m['blas']}"
-    torch = f", PyTorch {m['torch']}" if "torch" in m else ""
-    return (
-        f"{m['cpu']}, {m['cores']} cores, {m['system']}, {on}, MLX {m['mlx']}{torch}, "
-        f"Python {m['python']}"
-    )
-
-
-def bench_tables():
-    """All that bench.py and bench_many.py measured."""
-    for bench in BENCHES:
-        record = records.read(bench)
-        print(f"### {device(bench)}\n\n{made_on(bench)}.\n")
-        print("| a whole run | s, median (min to max) | start + training + sampling | peak MiB |")
-        print("| --- | --- | --- | --- |")
-        for name, row in record["whole"].items():
-            parts = " + ".join(f"{part:.1f}" for part in row["parts"])
-            print(f"| {name} | {spread(row['s'])} | {parts} | {row['peak MiB']:,.0f} |")
-        print("\n| a step | ms, median (min to max) | ratio | real tokens / s | build, s |")
-        print("| --- | --- | --- | --- | --- |")
-        for name, row in record["steps"].items():
-            ratio = f"{row['ratio']:.2f}"
-            build = f"{row['build s']:.1f}"
-            rate = f"{row['real tokens/s']:,}"
-            print(f"| {name} | {spread(row['ms'], 2)} | {ratio} | {rate} | {build} |")
-        batch, evaluation = (
-            round(100 * record["shares"][name]) for name in ("make_batch", "mx.eval")
-        )
-        print(
-            f"\nOf a step of `main.py`, `make_batch` takes {batch}%, noting down the graph "
-            f"{100 - batch - evaluation}%, `mx.eval` {evaluation}%.\n"
-        )
-        print(
-            "| `batch_size` | `n_embd` | ms a step, median (min to max) | real tokens / s "
-            "| of it `make_batch` |"
-        )
-        print("| --- | --- | --- | --- | --- |")
-        for row in record["growth"]:
-            share = f"{row['make_batch']:.0%}"
-            cells = [spread(row["ms"]), f"{row['real tokens/s']:,}", share]
-            print(f"| {row['batch_size']} | {row['n_embd']} | {' | '.join(cells)} |")
-        print()
-    print("### Many machines\n")
-    print(
-        "| processes | on | `batch_size` | ms a step, median (min to max) |\n"
-        "| --- | --- | --- | --- |"
-    )
-    for name in ("many-cpu-1", "many-cpu-2", "many-gpu-1", "many-gpu-2"):
-        record = records.read(name)
-        for size, values in record["ms"].items():
-            print(f"| {record['processes']} | {device(name)} | {size} | {spread(values)} |")
+def file(path, _):
+    return fenced("python", (scripts.ROOT / "tests" / path).read_text(encoding="utf-8"))
 
 
 # --- The command ---
-def rendered():
-    """What the READMEs should be, in the order of READMES."""
-    import figures
+BLOCKS = {
+    "excerpt": excerpt,
+    "first screen": first_screen,
+    "attention": attention,
+    "curve": curve,
+    "names": names,
+    "traps": traps,
+    "port": partial(file, "port_example.py"),
+    "answer padding": partial(file, "answers/padding.py"),
+    "answer positions": lambda _: fenced("python", edits.OWN_POSITIONS[1]),
+    "answer complete": partial(file, "answers/complete.py"),
+    "speed": speed,
+    "measured": measured,
+}
 
-    texts = []
+
+def block(match):
+    name, body = match.groups()
+    if name not in BLOCKS or "<!-- begin" in body:
+        sys.exit(f"block {name}: render.py has no such name, or its `<!-- end -->` is missing")
+    return f"<!-- begin {name} -->\n{BLOCKS[name](body)}\n<!-- end -->"
+
+
+def rendered():
+    """What the READMEs and the patches should be: texts by path."""
+    texts = {path: refreshed(path) for path in scripts.PATCHES.glob("*.patch")}
     for path in READMES:
-        cog = cogapp.Cog()
-        cog.options.prologue = "from render import *\n"
-        cog.options.print_output = True
-        texts.append(cog.process_string(path.read_text(encoding="utf-8"), str(path)))
-    return figures.fill(texts)
+        text, marks = path.read_text(encoding="utf-8"), r"<!-- begin (.*?) -->\n(.*?)<!-- end -->"
+        texts[path] = re.sub(marks, block, text, flags=re.DOTALL)
+    return texts
 
 
 if __name__ == "__main__":
-    import render  # by this name the texts and figures.py know it
-
-    for path, text in zip(READMES, render.rendered(), strict=True):
-        path.write_text(text, encoding="utf-8")
+    for path, text in rendered().items():
+        path.write_text(text, encoding="utf-8", newline="\n")
