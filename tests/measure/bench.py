@@ -18,22 +18,17 @@ import os
 import re
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from importlib.util import find_spec
-from operator import truediv
 
 from tests import edits, scripts
 from tests.measure import records
-from tests.measure.steps import Steps
+from tests.measure.steps import ROUNDS, figures, spread, time_many
 
 MAIN, TWIN = str(scripts.MAIN), str(scripts.TWIN)
-ROUNDS = 20  # blocks of steps that each variant gets, in turns
-WHOLE_RUNS = 3  # of each script, in turns
-MANY_SIZES = 32, 512, 4096, 16384  # batch sizes of several processes
 
 
 def variants(on_gpu):
@@ -61,14 +56,11 @@ def variants(on_gpu):
 
 @contextlib.contextmanager
 def process(path, arguments):
-    """Python for a script, with no kernels built and, for PyTorch, no BLAS preloaded for MLX.
-
-    In the end it is killed, with all that it has started.
-    """
+    """Python for a script, nothing built before. It is killed in the end, with all it started."""
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"TMPDIR": cache, "CUDA_CACHE_PATH": cache}
         if path == TWIN:
-            environment.pop("LD_PRELOAD", None)
+            environment.pop("LD_PRELOAD", None)  # a BLAS is preloaded for MLX alone
         child = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=scripts.ROOT,
@@ -86,17 +78,11 @@ def process(path, arguments):
             child.communicate()
 
 
-def spread(values):
-    """Median, least and largest."""
-    return [round(x, 3) for x in (statistics.median(values), min(values), max(values))]
-
-
 def time_whole_runs(num_steps):
     """Time whole runs in turns. Returns seconds and peak memory of each script by name."""
-    runs = {"main.py": (MAIN, [], []), "PyTorch": (TWIN, [], [])}
-    if not find_spec("torch"):
-        del runs["PyTorch"]
-    for _ in range(WHOLE_RUNS):
+    both = {"main.py": (MAIN, [], []), "PyTorch": (TWIN, [], [])}
+    runs = {name: run for name, run in both.items() if run[0] == MAIN or find_spec("torch")}
+    for _ in range(3):
         for name, (path, seconds, memory) in runs.items():
             print(f"a whole run of {name}", file=sys.stderr)
             text = scripts.source(scripts.Path(path), edits.num_steps(num_steps))
@@ -111,15 +97,6 @@ def time_whole_runs(num_steps):
             seconds.append(time.perf_counter() - start)
             memory.append(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
     return {name: {"s": spread(s), "peak MiB": round(max(m))} for name, (_, s, m) in runs.items()}
-
-
-def figures(seconds, plain_seconds, tokens):
-    """What is told of a variant's seconds a step, beside main.py's in the same turns."""
-    return {
-        "ms": spread([1000 * s for s in seconds]),
-        "ratio": round(statistics.median(map(truediv, seconds, plain_seconds)), 3),
-        "tokens/s": round(tokens / statistics.median(seconds)),
-    }
 
 
 def time_steps(named, block):
@@ -146,26 +123,6 @@ def time_steps(named, block):
                 time.sleep(0.2)  # PyTorch's idle threads spin for a while
     plain = seconds["main.py"]
     return {n: figures(seconds[n], plain, tokens[n]) | {"first s": first[n]} for n in named}
-
-
-def time_many(block):
-    """Time many-machines on all processes in turns with main.py on one, by batch size."""
-    import mlx.core as mx
-
-    found, world = {}, mx.distributed.init()
-    for size in MANY_SIZES:
-        one, several = Steps(MAIN, [], size), Steps(MAIN, ["many-machines"], size)
-        turns = {one: [], several: []}
-        for _ in range(1 + ROUNDS):  # the first is not timed
-            for steps, answers in turns.items():
-                mx.eval(mx.distributed.all_sum(mx.array(1.0)))  # wait for each other
-                if steps is several or world.rank() == 0:
-                    answers.append(steps.run(block))
-        for name, steps in (("1 process", one), (f"{world.size()} processes", several)):
-            if world.rank() == 0:
-                seconds, plain = ([s for s, _ in turns[x][1:]] for x in (steps, one))
-                found[f"{name}, batch size {size}"] = figures(seconds, plain, turns[one][0][1])
-    return found
 
 
 def table(record):
@@ -197,17 +154,19 @@ def main():
     block = max(arguments.steps // ROUNDS, 1)
     machine = json.loads(scripts.run(["-m", "tests.measure.records"], scripts.ROOT).stdout)
     device = machine.get("gpu") or "{cores} cores of {cpu}, {blas}".format(**machine)
-    record = {"device": device, "machine": machine}
-    kind = "many" if "MLX_RANK" in os.environ else "bench"  # mlx.launch sets it
-    if kind == "many":
-        record["steps"] = time_many(block)
+    if "MLX_RANK" in os.environ:  # mlx.launch sets it
+        machine["backend"] = "nccl" if "NCCL_HOST_IP" in os.environ else "ring"
+        num_processes, steps = time_many(block)
+        device = f"{num_processes} processes on {device}"
+        record = {"device": device, "machine": machine, "steps": steps}
     else:
-        record["whole runs"] = time_whole_runs(min(20 * arguments.steps, 1000))
-        record["steps"] = time_steps(variants("gpu" in machine), block)
-    if record["steps"]:  # of several processes, the first tells
+        whole_runs = time_whole_runs(min(20 * arguments.steps, 1000))
+        steps = time_steps(variants("gpu" in machine), block)
+        record = {"device": device, "machine": machine, "whole runs": whole_runs, "steps": steps}
+    if steps:  # of several processes, the first tells
         print(table(record))
         if arguments.record:
-            records.write(re.sub(r"[^a-z0-9]+", "-", f"{kind} {device}".lower()), record)
+            records.write(re.sub(r"[^a-z0-9]+", "-", f"bench {device}".lower()), record)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
     python -m tests.measure.pytorch [--check]
 
 writes tests/records/pytorch.json, or, with --check, exits with 1 where the twin computes something
-else. It needs PyTorch (`pip install torch`), not MLX. All but the whole run starts from
-the weights of parity.py.
+else. It needs PyTorch, not MLX. All but the whole run starts from the weights of parity.py.
 """
 
 import sys
