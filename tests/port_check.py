@@ -32,22 +32,23 @@ def check(ours, theirs, names=None, num_steps=10):
     """
     own = dict(tree_flatten(ours.model.parameters()))
     parameters = dict(theirs.model.named_parameters())
+    tensors = dict(theirs.model.named_buffers()) | parameters
     sources = {name: (names or {}).get(name, name) for name in own}
     sources = {n: (s, lambda p: p) if isinstance(s, str) else s for n, s in sources.items()}
     needed = {source for *found, _ in sources.values() for source in found}
-    if needed != parameters.keys():
-        lacks = sorted(needed - parameters.keys()), sorted(parameters.keys() - needed)
+    if not parameters.keys() <= needed <= tensors.keys():
+        lacks = sorted(needed - tensors.keys()), sorted(parameters.keys() - needed)
         raise ValueError("PyTorch lacks {}, MLX lacks {}: see names".format(*lacks))
 
-    def converted(name, tensors):
+    def converted(name, values):
         *found, function = sources[name]
-        return mx.array(function(*(tensors[source].detach().cpu() for source in found)).tolist())
+        return mx.array(function(*(values[source].detach().cpu() for source in found)).tolist())
 
     def compare(what, mine, other):
         difference = mx.abs(mine - other).max() / mx.maximum(mx.abs(other).max(), 1e-30)
         print(f"{difference.item():.0e}  {what}")
 
-    weights = {name: converted(name, parameters) for name in own}
+    weights = {name: converted(name, tensors) for name in own}
     for name, weight in weights.items():
         if weight.shape != own[name].shape:
             raise ValueError(f"{name}: {own[name].shape} in MLX, {weight.shape} in PyTorch")
@@ -57,8 +58,8 @@ def check(ours, theirs, names=None, num_steps=10):
     _, grads = nn.value_and_grad(ours.model, ours.loss)()
     theirs.model.zero_grad()
     theirs.loss().backward()
-    tensors = {n: p * 0 if p.grad is None else p.grad for n, p in parameters.items()}
+    theirs_grads = {n: p * 0 if p.grad is None else p.grad for n, p in parameters.items()}
     for name, grad in tree_flatten(grads):
-        compare(f"gradient of {name}", grad, converted(name, tensors))
+        compare(f"gradient of {name}", grad, converted(name, theirs_grads))
     for i in range(num_steps if ours.step else 0):
         compare(f"loss of step {i + 1}", mx.array(ours.step(i)), mx.array(theirs.step(i)))

@@ -79,6 +79,6 @@ def tensor(values):
     ],
 )
 def test_a_weight_that_does_not_fit_is_an_error_that_names_it(theirs, message):
-    original = SimpleNamespace(named_parameters=theirs.items)
+    original = SimpleNamespace(named_parameters=theirs.items, named_buffers=dict)
     with pytest.raises(ValueError, match=message):
         check(Side(nn.Linear(2, 1, bias=False), None, None), Side(original, None, None))
