@@ -2,18 +2,15 @@
 
     python -m tests.parity [PATCH ...]
 
-prints, as JSON, how far main.py, with patches, on this machine's default device, is from recorded
-PyTorch.
+prints, as JSON, how far main.py, with patches, on the default device, is from recorded PyTorch.
 """
 
 import hashlib
-import io
-import itertools
 import json
 import math
 import random
+import re
 import sys
-import tokenize
 
 from tests import scripts
 from tests.measure import records
@@ -90,15 +87,9 @@ def differences(ours, theirs):
 
 def digest():
     """Of the twin's code: what is not comment, docstring or blank line."""
-    text = scripts.source(scripts.TWIN)
-    lines = text.splitlines(keepends=True)
-    starts = list(itertools.accumulate(map(len, lines), initial=0))  # of lines, in text
-    for token in reversed(list(tokenize.generate_tokens(io.StringIO(text).readline))):
-        if token.type == tokenize.COMMENT or token.string.startswith('"""'):
-            (row, column), (end_row, end_column) = token.start, token.end
-            text = text[: starts[row - 1] + column] + text[starts[end_row - 1] + end_column :]
-    code = "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
-    return hashlib.sha256(code.encode()).hexdigest()
+    code = re.sub(r'(?s:""".*?""")|#[^\n]*', "", scripts.source(scripts.TWIN))
+    lines = [line.rstrip() for line in code.splitlines() if line.strip()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 if __name__ == "__main__":

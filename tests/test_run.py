@@ -83,29 +83,30 @@ def test_each_token_is_drawn_from_the_logits_after_all_before_it(trained, monkey
 
 
 def test_trains_on_odd_lines(tmp_path, tmp_path_factory):
-    # A byte-order mark, all three line endings, blank lines and blanks around a name.
-    data = b"\xef\xbb\xbfAda\r\nADA\r\xc3\x89a\n\n \t \n  ada  \n"
+    # A byte-order mark, all three line endings, blank lines and blanks around and in a name.
+    data = b"\xef\xbb\xbfAda\r\nADA\r\xc3\x89a\n\n \t \n  a da  \n"
     script = scripts.install(tmp_path, edits.num_steps(10), data=data)
     result = scripts.run([script], tmp_path_factory.mktemp("elsewhere"))
     assert (result.returncode, result.stderr) == (0, "")
     assert "num docs: 4\n" in result.stdout
-    assert "vocab size: 6 (+1 pad = 7)\n" in result.stdout  # A, D, a, d, É and BOS
+    assert "vocab size: 7 (+1 pad = 8)\n" in result.stdout  # A, D, a, d, É, blank and BOS
     assert len(scripts.samples(result.stdout)) == 20
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (None, "No such file or directory"),
+        (None, "cannot read"),
         (b"\xef\xbb\xbf \n\t\r\n\n", "nothing to learn"),
         (b"zo\xeb\n", "can't decode byte 0xeb"),  # Latin-1
     ],
-    ids=["missing", "blank", "latin-1"],
+    ids=["folder", "blank", "latin-1"],
 )
 def test_refuses_in_one_line(data, reason, tmp_path, tmp_path_factory):
     script = scripts.install(tmp_path, data=data or b"")
     if data is None:
         (tmp_path / "input.txt").unlink()
+        (tmp_path / "input.txt").mkdir()
     result = scripts.run([script], tmp_path_factory.mktemp("elsewhere"))
     assert (result.returncode, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
