@@ -5,8 +5,8 @@ It turns the names in input.txt into token ids and pads them into batches of 32.
 with two layers learns to predict each next token. Then it makes up 20 names.
 
 main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
-- MLX is lazy: nothing is computed until mx.eval asks for it. PyTorch runs line by line.
-- In MLX you never move an array to a device. In PyTorch you move the model and batches.
+- MLX is lazy: it computes nothing until the numbers are needed. PyTorch runs line by line.
+- In MLX you never move an array to a device. In PyTorch you choose one for model and batches.
 - MLX turns a function into one that returns gradients. PyTorch stores them in the parameters.
 - MLX multiplies the losses at padding by 0. PyTorch leaves out targets of -100.
 - MLX's Adam corrects its bias only if you ask for it. PyTorch's always does.
@@ -33,7 +33,7 @@ mx.random.seed(42)
 input_path = Path(__file__).parent / "input.txt"
 hint = "put a UTF-8 text there, one document per line"
 try:
-    lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: no byte-order mark
+    lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig skips a byte-order mark
 except (OSError, UnicodeError) as err:
     reason = getattr(err, "strerror", err)  # an OSError's own text would name the path again
     sys.exit(f"cannot read {input_path} ({reason}): {hint}")
@@ -55,13 +55,13 @@ print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 n_embd = 64  # C
 n_head = 4  # attention heads
 n_layer = 2
-block_size = 16  # the largest T
-head_dim = n_embd // n_head  # each head works on its own slice of C
+block_size = 16  # the most tokens that the model reads at once
+head_dim = n_embd // n_head  # the size of one head's queries, keys and values
 batch_size = 32  # B
 num_steps = 1000
 
 # --- Model ---
-positions = mx.arange(block_size)  # kept out of the modules, where MLX would train it
+positions = mx.arange(block_size)  # not in a module, where it would be a parameter
 causal_mask = positions[:, None] < positions  # True where the key comes after the query
 
 
@@ -158,7 +158,7 @@ def make_batch(docs, step, batch_size):
     """Make batch number `step` of docs, padded on the right. After the last doc, start over.
 
     Returns (B, T) arrays: input_ids and target_ids int32, pad_masks bool, target_masks float32.
-    B is batch_size, T the longest sequence, at most block_size. A target is the next input.
+    B is batch_size, T the longest row, at most block_size. A target is the token that follows.
     Padding is PAD in input_ids, 0 in target_ids, True in pad_masks and 0.0 in target_masks.
     Raises ValueError if a document has a character that is not in uchars.
     """
@@ -173,7 +173,7 @@ def make_batch(docs, step, batch_size):
         n = len(s) - 1  # the number of inputs, and of targets
         pad = max_len - len(s)
         input_ids.append(s[:n] + [PAD] * pad)
-        target_ids.append(s[1:] + [0] * pad)  # any id would do: target_masks hides it
+        target_ids.append(s[1:] + [0] * pad)  # any character's id would do: target_masks hides it
         pad_masks.append([False] * n + [True] * pad)
         target_masks.append([1.0] * n + [0.0] * pad)
     return mx.array(input_ids), mx.array(target_ids), mx.array(pad_masks), mx.array(target_masks)
@@ -199,7 +199,7 @@ for step in range(num_steps):
     optimizer.learning_rate = lr_t
     loss_val, grads = loss_and_grad(model, input_ids, targets, pad_mask, target_mask)
     optimizer.update(model, grads)
-    mx.eval(model.parameters(), optimizer.state)  # nothing was computed until here
+    mx.eval(model.parameters(), optimizer.state)  # runs what the lines above only recorded
 
     if step == 0 or (step + 1) % 10 == 0:
         print(f"step {step + 1:4d} / {num_steps:4d} | loss {loss_val.item():.4f}", flush=True)
@@ -211,7 +211,7 @@ for sample_idx in range(20):
     tokens = [BOS]
     for _ in range(block_size):
         logits = model(mx.array([tokens]))[0, -1]  # for the next token
-        token_id = mx.random.categorical(logits / temperature).item()  # applies softmax itself
+        token_id = mx.random.categorical(logits / temperature).item()  # needs no softmax first
         if token_id == BOS:
             break
         tokens.append(token_id)  # the next prediction reads it

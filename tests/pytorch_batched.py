@@ -5,8 +5,8 @@ It turns the names in input.txt into token ids and pads them into batches of 32.
 with two layers learns to predict each next token. Then it makes up 20 names.
 
 main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
-- MLX is lazy: nothing is computed until mx.eval asks for it. PyTorch runs line by line.
-- In MLX you never move an array to a device. In PyTorch you move the model and batches.
+- MLX is lazy: it computes nothing until the numbers are needed. PyTorch runs line by line.
+- In MLX you never move an array to a device. In PyTorch you choose one for model and batches.
 - MLX turns a function into one that returns gradients. PyTorch stores them in the parameters.
 - MLX multiplies the losses at padding by 0. PyTorch leaves out targets of -100.
 - MLX's Adam corrects its bias only if you ask for it. PyTorch's always does.
@@ -32,7 +32,7 @@ torch.manual_seed(42)
 input_path = Path(__file__).parent.parent / "input.txt"
 hint = "put a UTF-8 text there, one document per line"
 try:
-    lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig: no byte-order mark
+    lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig skips a byte-order mark
 except (OSError, UnicodeError) as err:
     reason = getattr(err, "strerror", err)  # an OSError's own text would name the path again
     sys.exit(f"cannot read {input_path} ({reason}): {hint}")
@@ -54,8 +54,8 @@ print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 n_embd = 64  # C
 n_head = 4  # attention heads
 n_layer = 2
-block_size = 16  # the largest T
-head_dim = n_embd // n_head  # each head works on its own slice of C
+block_size = 16  # the most tokens that the model reads at once
+head_dim = n_embd // n_head  # the size of one head's queries, keys and values
 batch_size = 32  # B
 num_steps = 1000
 
@@ -159,7 +159,7 @@ def make_batch(docs, step, batch_size):
     """Make batch number `step` of docs, padded on the right. After the last doc, start over.
 
     Returns (B, T) tensors: input_ids and target_ids int64, pad_masks bool.
-    B is batch_size, T the longest sequence, at most block_size. A target is the next input.
+    B is batch_size, T the longest row, at most block_size. A target is the token that follows.
     Padding is PAD in input_ids, -100 in target_ids and True in pad_masks.
     Raises ValueError if a document has a character that is not in uchars.
     """

@@ -81,7 +81,7 @@ def refreshed(path):
 def first_screen(_):
     """The beginning and the end of what main.py prints."""
     lines = records.read("run")["printed"]
-    return fenced("text", "\n".join([*lines[:6], "...", *lines[104:109], "...", lines[-1]]))
+    return fenced("text", "\n".join([*lines[:6], "...", *lines[104:108], "...", lines[-1]]))
 
 
 def attention(_):
@@ -104,7 +104,7 @@ def curve(_):
         f"""\
 %%{{init: {{"themeVariables": {{"xyChart": {{"plotColorPalette": "#e8590c, #1971c2"}}}}}}}}%%
 xychart-beta
-    x-axis "step" 0 --> 1000
+    x-axis "step" 10 --> 990
     y-axis "loss" 2 --> 3
     line {ours}
     line {theirs}""",
@@ -144,18 +144,15 @@ def speed(_):
     """First runs, and steps as they are and at their fastest, of both frameworks."""
     rows = {}
     for device, record in benches().items():
-        for name, whole in record["whole runs"].items():
+        for name, whole in record.get("whole runs", {}).items():
             ms = {n: row["ms"][0] for n, row in record["steps"].items() if "batch" not in n}
             best = min(v for n, v in ms.items() if ("PyTorch" in n) == (name == "PyTorch"))
             cells = f"{whole['s'][0]:.1f} | {whole['peak MiB']:,} | {ms[name]:.1f} | {best:.1f}"
             # A BLAS is preloaded for MLX alone.
             on = f"{device}: MLX" if name == "main.py" else f"{device.split(',')[0]}: PyTorch"
             rows.setdefault(on, f"| {on} | {cells} |")
-    head = [
-        "| | a first run, s | peak MiB | a step, ms | its fastest form, ms |",
-        "| --- " * 5 + "|",
-    ]
-    return "\n".join(head + [rows[on] for on in sorted(rows)])
+    head = "| | a first run, s | peak MiB | a step, ms | fastest form, ms |"
+    return "\n".join([head, "| --- " * 5 + "|", *(rows[on] for on in sorted(rows))])
 
 
 def measured(_):
