@@ -5,8 +5,8 @@ It turns the names in input.txt into token ids and pads them into batches of 32.
 with two layers learns to predict each next token. Then it makes up 20 names.
 
 main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
-- MLX is lazy: it computes nothing until the numbers are needed. PyTorch runs line by line.
-- In MLX you never move an array to a device. In PyTorch you choose one for model and batches.
+- MLX is lazy: it computes nothing until the numbers are needed. PyTorch computes as it goes.
+- In MLX you never move an array to a device. In PyTorch you choose one for the model and batches.
 - MLX turns a function into one that returns gradients. PyTorch stores them in the parameters.
 - MLX multiplies the losses at padding by 0. PyTorch leaves out targets of -100.
 - MLX's Adam corrects its bias only if you ask for it. PyTorch's always does.
@@ -158,7 +158,7 @@ def make_batch(docs, step, batch_size):
     """Make batch number `step` of docs, padded on the right. After the last doc, start over.
 
     Returns (B, T) arrays: input_ids and target_ids int32, pad_masks bool, target_masks float32.
-    B is batch_size, T the longest row, at most block_size. A target is the token that follows.
+    B is batch_size, T the longest row's length, at most block_size. A target is the next token.
     Padding is PAD in input_ids, 0 in target_ids, True in pad_masks and 0.0 in target_masks.
     Raises ValueError if a document has a character that is not in uchars.
     """
@@ -176,7 +176,7 @@ def make_batch(docs, step, batch_size):
         target_ids.append(s[1:] + [0] * pad)  # any character's id would do: target_masks hides it
         pad_masks.append([False] * n + [True] * pad)
         target_masks.append([1.0] * n + [0.0] * pad)
-    return mx.array(input_ids), mx.array(target_ids), mx.array(pad_masks), mx.array(target_masks)
+    return tuple(mx.array(x) for x in (input_ids, target_ids, pad_masks, target_masks))
 
 
 # --- Training ---
@@ -199,7 +199,7 @@ for step in range(num_steps):
     optimizer.learning_rate = lr_t
     loss_val, grads = loss_and_grad(model, input_ids, targets, pad_mask, target_mask)
     optimizer.update(model, grads)
-    mx.eval(model.parameters(), optimizer.state)  # runs what the lines above only recorded
+    mx.eval(model.parameters(), optimizer.state)  # only now are these computed
 
     if step == 0 or (step + 1) % 10 == 0:
         print(f"step {step + 1:4d} / {num_steps:4d} | loss {loss_val.item():.4f}", flush=True)

@@ -58,7 +58,7 @@ def check(ours, theirs, names=None, num_steps=10):
     _, grads = nn.value_and_grad(ours.model, ours.loss)()
     theirs.model.zero_grad()
     theirs.loss().backward()
-    theirs_grads = {n: p * 0 if p.grad is None else p.grad for n, p in parameters.items()}
+    theirs_grads = {n: p * 0 if p.grad is None else p.grad for n, p in tensors.items()}
     for name, grad in tree_flatten(grads):
         compare(f"gradient of {name}", grad, converted(name, theirs_grads))
     for i in range(num_steps if ours.step else 0):

@@ -5,8 +5,8 @@ It turns the names in input.txt into token ids and pads them into batches of 32.
 with two layers learns to predict each next token. Then it makes up 20 names.
 
 main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
-- MLX is lazy: it computes nothing until the numbers are needed. PyTorch runs line by line.
-- In MLX you never move an array to a device. In PyTorch you choose one for model and batches.
+- MLX is lazy: it computes nothing until the numbers are needed. PyTorch computes as it goes.
+- In MLX you never move an array to a device. In PyTorch you choose one for the model and batches.
 - MLX turns a function into one that returns gradients. PyTorch stores them in the parameters.
 - MLX multiplies the losses at padding by 0. PyTorch leaves out targets of -100.
 - MLX's Adam corrects its bias only if you ask for it. PyTorch's always does.
@@ -159,7 +159,7 @@ def make_batch(docs, step, batch_size):
     """Make batch number `step` of docs, padded on the right. After the last doc, start over.
 
     Returns (B, T) tensors: input_ids and target_ids int64, pad_masks bool.
-    B is batch_size, T the longest row, at most block_size. A target is the token that follows.
+    B is batch_size, T the longest row's length, at most block_size. A target is the next token.
     Padding is PAD in input_ids, -100 in target_ids and True in pad_masks.
     Raises ValueError if a document has a character that is not in uchars.
     """

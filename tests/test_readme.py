@@ -162,7 +162,7 @@ CLAIMS = [  # of figures, or of how much: a phrase, and the bounds of what was m
     ("three quarters of the time on a CPU with OpenBLAS", 0.7, ratio(OPENBLAS, "compile"), 0.8),
     ("half on an H200", 0.4, ratio("NVIDIA H200", "compile"), 0.6),
     ("about a minute on the GPU", 50, [BENCHES["NVIDIA H200"]["steps"]["compile"]["first s"]], 75),
-    ("size of about 4,096", 0.5, ratio(TWO_GPUS, "many-machines, batch size 4096"), 0.8),
+    ("size of 4,096", 0.5, ratio(TWO_GPUS, "many-machines, batch size 4096"), 0.8),
     ("most of a step", 0.6, ratio(TWO_GPUS, "main.py, batch size 4096: make_batch alone"), 1),
 ]
 
