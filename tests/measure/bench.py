@@ -84,7 +84,7 @@ def time_whole_runs(num_steps):
     runs = {name: run for name, run in both.items() if run[0] == MAIN or find_spec("torch")}
     for _ in range(3):
         for name, (path, seconds, memory) in runs.items():
-            print(f"a whole run of {name}", file=sys.stderr)
+            print(f"a run of {num_steps} steps of {name}", file=sys.stderr)
             text = scripts.source(scripts.Path(path), edits.num_steps(num_steps))
             code = f"exec({text!r}, {{'__name__': '__main__', '__file__': {path!r}}})"
             start = time.perf_counter()
