@@ -53,7 +53,7 @@ def refreshed(path):
     for hunk in re.split(r"^@@.*\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         lines = [(line[:1], line[1:]) for line in hunk.splitlines()]
         old = [code(text) for sign, text in lines if sign != "+"]
-        want = [text for text in old if text]
+        want = [text for text in old if text] or missing("line of code beside a change", path)
         found = [k for k in range(len(codes)) if codes[k : k + len(want)] == want]
         if len(found) != 1:
             missing(next((text for text in want if text not in codes), want[0]), path)

@@ -39,7 +39,7 @@ def source(path, *edits):
     for old, new in (edit for edit in edits if not isinstance(edit, str)):
         if text.count(old) != 1:
             times = f"{text.count(old)} times in {path.name}, not once"
-            raise ValueError(f"pair ({old!r}, {new!r}): its old text stands {times}; mend the pair")
+            raise ValueError(f"pair ({old!r}, {new!r}): its old text stands {times}: see edits.py")
         text = text.replace(old, new)
     return text
 
@@ -51,7 +51,7 @@ def load(path, *edits):
     """
     module = types.ModuleType(path.stem)
     module.__file__ = str(path)
-    body = ast.parse(source(path, *edits)).body
+    body = ast.parse(source(path, *edits), path.name).body
     is_loop = [isinstance(node, ast.For) and ast.unparse(node.target) == "step" for node in body]
     loop = is_loop.index(True)
     parts = body[:loop], body[loop].body, body[loop + 1 :]
@@ -117,7 +117,7 @@ def run(arguments, cwd, **variables):
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
-        env=os.environ | variables,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"} | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",

@@ -1,5 +1,6 @@
 """The READMEs and the patches say what main.py and the records say."""
 
+import difflib
 import re
 import shutil
 
@@ -19,8 +20,23 @@ def blocks(language):
 
 def test_all_is_what_render_writes():
     assert set(re.findall("<!-- begin (.*?) -->", README + OTHER)) == render.BLOCKS.keys()
+    assert sorted(re.findall(r"\(tests/patches/(.*)\.patch\) \|", README)) == scripts.PATCH_NAMES
     for path, text in render.rendered().items():
         assert path.read_text(encoding="utf-8") == text, "run `uv run python -m tests.render`"
+
+
+def test_all_edits_apply():
+    for changes in [*edits.TRAPS.values(), *edits.EXERCISES.values(), [edits.PADDED_TO_16]]:
+        scripts.source(scripts.MAIN, *changes)
+    for change in (edits.FUSED, edits.COMPILED, edits.CUDA_GRAPHS, edits.PADDED_TO_16):
+        scripts.source(scripts.TWIN, change)
+
+
+def test_a_line_of_both_scripts_has_the_same_comment():
+    ours, theirs = (scripts.source(path).splitlines() for path in (scripts.MAIN, scripts.TWIN))
+    codes = ([render.code(line) for line in lines] for lines in (ours, theirs))
+    for a, b, size in difflib.SequenceMatcher(None, *codes, autojunk=False).get_matching_blocks():
+        assert ours[a : a + size] == theirs[b : b + size], "change both scripts"
 
 
 def test_the_chart_has_the_shapes_of_the_first_batch(lesson):

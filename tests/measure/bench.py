@@ -4,7 +4,7 @@
 
 prints a table; --record also puts it into tests/records, under this device's name. The variants
 take turns, each in a process of its own that finds no kernels built before. PyTorch is timed where
-it is installed. Started on several processes (Windows can't),
+it is installed. Windows can't run it. Started on several processes,
 
     uv run mlx.launch -n 2 python -m tests.measure.bench
 
@@ -33,22 +33,21 @@ MAIN, TWIN = str(scripts.MAIN), str(scripts.TWIN)
 
 def variants(on_gpu):
     """What is timed: script, edits and batch size, by name."""
-    fused, padded = edits.FUSED, edits.PADDED_TO_16
     named = {
         "main.py": (MAIN, [], 32),
         "compile": (MAIN, ["compile"], 32),
         "fast": (MAIN, ["fast"], 32),
         "compile and fast": (MAIN, ["compile", "fast"], 32),
-        "compile and fast, padded to 16": (MAIN, ["compile", "fast", padded], 32),
+        "compile and fast, padded to 16": (MAIN, ["compile", "fast", edits.PADDED_TO_16], 32),
         "vectorize": (MAIN, ["vectorize"], 32),
         **{f"main.py, batch size {n}": (MAIN, [], n) for n in (128, 512, 2048)[: 1 + 2 * on_gpu]},
         "PyTorch": (TWIN, [], 32),
-        "PyTorch, fused Adam": (TWIN, [fused], 32),
-        "PyTorch, fused Adam, compiled": (TWIN, [fused, edits.COMPILED], 32),
+        "PyTorch, fused Adam": (TWIN, [edits.FUSED], 32),
+        "PyTorch, fused Adam, compiled": (TWIN, [edits.FUSED, edits.COMPILED], 32),
     }
     if on_gpu:
         graphs = "PyTorch, fused Adam, compiled with CUDA graphs, padded to 16"
-        named[graphs] = (TWIN, [fused, edits.CUDA_GRAPHS, padded], 32)
+        named[graphs] = (TWIN, [edits.FUSED, edits.CUDA_GRAPHS, edits.PADDED_TO_16], 32)
     elif shutil.which("g++") is None:
         named = {name: variant for name, variant in named.items() if "compile" not in name}
     return {name: v for name, v in named.items() if v[0] == MAIN or find_spec("torch")}
@@ -151,6 +150,8 @@ def main():
     parser.add_argument("--steps", type=int, default=200, help="steps timed of each (200)")
     parser.add_argument("--record", action="store_true", help="also write into tests/records")
     arguments = parser.parse_args()
+    if arguments.record and arguments.steps < 200:
+        parser.error("--record takes 200 steps or more: its whole runs are whole then")
     block = max(arguments.steps // ROUNDS, 1)
     machine = json.loads(scripts.run(["-m", "tests.measure.records"], scripts.ROOT).stdout)
     device = machine.get("gpu") or "{cores} cores of {cpu}, {blas}".format(**machine)
