@@ -1,6 +1,7 @@
 """make_batch: padding, masks, targets, wrapping and truncation. README has a batch by hand."""
 
 import mlx.core as mx
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,3 +25,8 @@ def test_any_documents(lesson, docs, step, batch_size):
         tokens = [lesson.BOS, *map(lesson.uchars.index, row), lesson.BOS][: lesson.block_size + 1]
         assert targets == tokens[1:] + [0] * (T - n)
         assert inputs[:n] == tokens[:-1]
+
+
+def test_an_unknown_character_is_an_error(lesson):
+    with pytest.raises(ValueError, match="is not in list"):
+        lesson.make_batch(["a?"], 0, 1)
