@@ -62,7 +62,7 @@ def launch(*command, backend="ring"):
     if os.name != "posix":
         pytest.skip("mlx.launch starts processes as POSIX does")
     launcher = "from mlx._distributed_utils.launch import main; main()"
-    port = str(20000 + 2 * (os.getpid() % 10000))  # another suite's processes have another
+    port = str(20000 + 2 * (os.getpid() % 6000))  # another suite's processes have another
     options = ["-n", "2", "--backend", backend, "--starting-port", port]
     arguments = ["-c", launcher, *options, sys.executable, *command]
     return scripts.run(arguments, scripts.ROOT, MLX_ENABLE_TF32="0").stdout
