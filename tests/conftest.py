@@ -9,7 +9,7 @@ from tests import scripts
 
 @pytest.fixture(scope="session", autouse=True)
 def exact():
-    """All in this process runs on the CPU: a GPU adds in no fixed order, and with fewer digits."""
+    """All here runs on the CPU: a GPU adds in no fixed order and may multiply with fewer digits."""
     mx.set_default_device(mx.cpu)
 
 
