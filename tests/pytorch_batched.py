@@ -1,15 +1,13 @@
 """
 microGPT, batched, in PyTorch. Run it with `python tests/pytorch_batched.py`.
 
-It turns the names in input.txt into token ids and pads them into batches of 32. A GPT
-with two layers learns to predict each next token. Then it makes up 20 names.
+It learns from the names in input.txt, 32 at a time, to predict each next letter. Then it
+makes up 20 names.
 
-main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson, made to be diffed:
-- MLX is lazy: it computes nothing until the numbers are needed. PyTorch computes as it goes.
-- In MLX you never move an array to a device. In PyTorch you choose one for the model and batches.
-- MLX turns a function into one that returns gradients. PyTorch stores them in the parameters.
-- MLX multiplies the losses at padding by 0. PyTorch leaves out targets of -100.
-- MLX's Adam corrects its bias only if you ask for it. PyTorch's always does.
+What is new is the batch: arrays get one more axis, B. The price: names differ in length but the
+rows of an array don't, so short names are padded, and masks keep the padding out.
+
+main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson: diff them.
 
 References:
 - Vaswani et al. 2017, Attention Is All You Need, https://arxiv.org/abs/1706.03762
@@ -30,16 +28,14 @@ torch.manual_seed(42)
 
 # --- Dataset & Tokenizer ---
 input_path = Path(__file__).parent.parent / "input.txt"
-hint = "put a UTF-8 text there, one document per line"
 try:
     lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig skips a byte-order mark
-except (OSError, UnicodeError) as err:
-    reason = getattr(err, "strerror", err)  # an OSError's own text would name the path again
-    sys.exit(f"cannot read {input_path} ({reason}): {hint}")
-docs = [line.strip() for line in lines if line.strip()]  # the documents: here, names
-if not docs:
-    sys.exit(f"nothing to learn in {input_path}: {hint}")
-random.shuffle(docs)
+except (OSError, UnicodeError):
+    lines = []
+docs = [line.strip() for line in lines if line.strip()] or sys.exit(
+    f"put a UTF-8 text, one document per line, into {input_path}"
+)
+random.shuffle(docs)  # the documents: here, names
 print(f"num docs: {len(docs)}")
 
 uchars = sorted(set("".join(docs)))  # token id i stands for the character uchars[i]
@@ -53,7 +49,7 @@ print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 # In shapes, B is the batch size, T the number of tokens, C the embedding size.
 n_embd = 64  # C
 n_head = 4  # attention heads
-n_layer = 2
+n_layer = 2  # blocks
 block_size = 16  # the most tokens that the model reads at once
 head_dim = n_embd // n_head  # the size of one head's queries, keys and values
 batch_size = 32  # B
@@ -112,7 +108,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Add attention to x, then an MLP; both read a normalized copy of x (pre-norm)."""
+    """Add attention to x, then an MLP; both read a normalized copy of x."""
 
     def __init__(self):
         super().__init__()
@@ -161,11 +157,10 @@ def make_batch(docs, step, batch_size):
     Returns (B, T) tensors: input_ids and target_ids int64, pad_masks bool.
     B is batch_size, T the longest row's length, at most block_size. A target is the next token.
     Padding is PAD in input_ids, -100 in target_ids and True in pad_masks.
-    Raises ValueError if a document has a character that is not in uchars.
     """
     sequences = []
     for i in range(step * batch_size, (step + 1) * batch_size):
-        toks = [BOS] + [uchars.index(ch) for ch in docs[i % len(docs)]] + [BOS]
+        toks = [BOS] + [uchars.index(ch) for ch in docs[i % len(docs)][:block_size]] + [BOS]
         sequences.append(toks[: block_size + 1])
     max_len = max(len(s) for s in sequences)
 
@@ -181,13 +176,13 @@ def make_batch(docs, step, batch_size):
 
 # --- Training ---
 def loss_fn(model, input_ids, targets, pad_mask):
-    """Mean cross-entropy over the real targets of a batch, in nats, a scalar."""
+    """Mean cross-entropy over the real targets of a batch, a scalar."""
     logits = model(input_ids, pad_mask)  # (B, T, vocab_size)
     return F.cross_entropy(logits.reshape(-1, vocab_size), targets.reshape(-1), ignore_index=-100)
 
 
-learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8
-# PyTorch's Adam always corrects its bias (Kingma & Ba 2015), MLX's only if asked to.
+learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8  # microgpt's
+# Adam's running averages start at 0, so too small. PyTorch always corrects that, MLX if asked.
 optimizer = torch.optim.Adam(model.parameters(), learning_rate, betas=(beta1, beta2), eps=eps_adam)
 
 for step in range(num_steps):
@@ -206,7 +201,7 @@ for step in range(num_steps):
 # --- Inference ---
 torch.set_grad_enabled(False)
 temperature = 0.5  # below 1, likely tokens become likelier
-print("\n--- inference (new, hallucinated names) ---")
+print("\n--- inference (hallucinated names) ---")
 for sample_idx in range(20):
     tokens = [BOS]
     for _ in range(block_size):
