@@ -13,17 +13,17 @@ NAMES = ["emma", "bo", "christopher", "ava"]
 
 
 @pytest.fixture
-def batch(lesson):
-    return lesson.make_batch(NAMES, 0, len(NAMES))
+def batch(fresh):
+    return fresh.make_batch(NAMES, 0, len(NAMES))
 
 
-def test_initial_weights_are_normal_with_std_008(lesson):
-    for name, p in tree_flatten(lesson.model.parameters()):
-        p = p[: lesson.PAD] if name == "wte.weight" else p
+def test_initial_weights_are_normal_with_std_008(fresh):
+    for name, p in tree_flatten(fresh.model.parameters()):
+        p = p[: fresh.PAD] if name == "wte.weight" else p
         # The standard error of the std of N draws is std / sqrt(2N), of the mean std / sqrt(N).
         assert abs(p.std().item() - 0.08) < 5 * 0.08 / math.sqrt(2 * p.size), name
         assert abs(p.mean().item()) < 5 * 0.08 / math.sqrt(p.size), name
-    assert mx.any(lesson.model.wte.weight != 0, axis=1).tolist() == [True] * lesson.PAD + [False]
+    assert mx.any(fresh.model.wte.weight != 0, axis=1).tolist() == [True] * fresh.PAD + [False]
 
 
 @pytest.mark.parametrize("t", range(1, 12))

@@ -1,60 +1,57 @@
-"""Time whole runs and training steps of main.py, of its variants and of the PyTorch version.
+"""Time main.py, the PyTorch version, other batch sizes and the patches on this machine.
 
     uv run python -m tests.measure.bench [--steps 200] [--record]
 
-prints a table; --record also puts it into tests/records, under this device's name. The variants
-take turns, each in a process of its own that finds no kernels built before. PyTorch is timed where
-it is installed. Windows can't run it. Started on several processes,
-
-    uv run mlx.launch -n 2 python -m tests.measure.bench
-
-times the patch many-machines, in turns with one process.
+prints two tables: whole runs, and single training steps. All variants take their steps in turns,
+each in a process of its own that finds no kernels built before. PyTorch is timed where it is
+installed. --record also writes a record under this device's name. Windows can't run it.
 """
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from importlib.util import find_spec
+from operator import truediv
 
-from tests import edits, scripts
-from tests.measure import records
-from tests.measure.steps import ROUNDS, figures, spread, time_many
+from tests.tools import lesson, records, tables
 
-MAIN, TWIN = str(scripts.MAIN), str(scripts.TWIN)
+MAIN, TWIN = str(lesson.MAIN), str(lesson.TWIN)
+STAMP = """
+import json
+from tests.tools import lesson, records
+print(json.dumps(records.stamp(lesson.MAIN)))
+"""
+ROUNDS = 20  # blocks of steps that each variant gets, in turns
 
 
 def variants(on_gpu):
-    """What is timed: script, edits and batch size, by name."""
+    """What is timed: script, patches and batch size, by name."""
+    sizes = (1, 8, 128, 512, 2048) if on_gpu else (1, 8, 128)
     named = {
         "main.py": (MAIN, [], 32),
-        "compile": (MAIN, ["compile"], 32),
-        "fast": (MAIN, ["fast"], 32),
-        "compile and fast": (MAIN, ["compile", "fast"], 32),
-        "compile and fast, padded to 16": (MAIN, ["compile", "fast", edits.PADDED_TO_16], 32),
-        "vectorize": (MAIN, ["vectorize"], 32),
-        **{f"main.py, batch size {n}": (MAIN, [], n) for n in (128, 512, 2048)[: 1 + 2 * on_gpu]},
         "PyTorch": (TWIN, [], 32),
-        "PyTorch, fused Adam": (TWIN, [edits.FUSED], 32),
-        "PyTorch, fused Adam, compiled": (TWIN, [edits.FUSED, edits.COMPILED], 32),
+        **{f"batch size {n}": (MAIN, [], n) for n in sizes},
+        **{patch: (MAIN, [patch], 32) for patch in ("compile", "fast", "vectorize")},
     }
-    if on_gpu:
-        graphs = "PyTorch, fused Adam, compiled with CUDA graphs, padded to 16"
-        named[graphs] = (TWIN, [edits.FUSED, edits.CUDA_GRAPHS, edits.PADDED_TO_16], 32)
-    elif shutil.which("g++") is None:
-        named = {name: variant for name, variant in named.items() if "compile" not in name}
-    return {name: v for name, v in named.items() if v[0] == MAIN or find_spec("torch")}
+    if not on_gpu and shutil.which("g++") is None:
+        del named["compile"]
+    if find_spec("torch") is None:
+        del named["PyTorch"]
+    return named
 
 
 @contextlib.contextmanager
-def process(path, arguments):
+def process(path, *arguments):
     """Python for a script, nothing built before. It is killed in the end, with all it started."""
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"TMPDIR": cache, "CUDA_CACHE_PATH": cache}
@@ -62,7 +59,7 @@ def process(path, arguments):
             environment.pop("LD_PRELOAD", None)  # a BLAS is preloaded for MLX alone
         child = subprocess.Popen(
             [sys.executable, *arguments],
-            cwd=scripts.ROOT,
+            cwd=lesson.ROOT,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -77,34 +74,36 @@ def process(path, arguments):
             child.communicate()
 
 
-def time_whole_runs(num_steps):
+def spread(values):
+    """Median, least and largest."""
+    return [round(x, 3) for x in (statistics.median(values), min(values), max(values))]
+
+
+def time_whole_runs(scripts):
     """Time whole runs in turns. Returns seconds and peak memory of each script by name."""
-    both = {"main.py": (MAIN, [], []), "PyTorch": (TWIN, [], [])}
-    runs = {name: run for name, run in both.items() if run[0] == MAIN or find_spec("torch")}
-    for _ in range(3):
-        for name, (path, seconds, memory) in runs.items():
-            print(f"a run of {num_steps} steps of {name}", file=sys.stderr)
-            text = scripts.source(scripts.Path(path), edits.num_steps(num_steps))
-            code = f"exec({text!r}, {{'__name__': '__main__', '__file__': {path!r}}})"
+    seconds, memory = ({name: [] for name in scripts} for _ in range(2))
+    for i in range(3):
+        for name, path in scripts.items():
+            print(f"whole run {i + 1} of 3 of {name}", file=sys.stderr)
             start = time.perf_counter()
-            with process(path, ["-c", code]) as child:
+            with process(path, path) as child:
                 child.stdout.read()
                 _, status, usage = os.wait4(child.pid, 0)
                 child.returncode = os.waitstatus_to_exitcode(status)
-            if status != 0:
+            if child.returncode != 0:
                 sys.exit(f"{path} failed, see above")
-            seconds.append(time.perf_counter() - start)
-            memory.append(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
-    return {name: {"s": spread(s), "peak MiB": round(max(m))} for name, (_, s, m) in runs.items()}
+            seconds[name].append(time.perf_counter() - start)
+            memory[name].append(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
+    return {n: {"s": spread(seconds[n]), "peak MiB": round(max(memory[n]))} for n in scripts}
 
 
 def time_steps(named, block):
     """Time blocks of so many steps of each variant, in turns. Returns their figures by name."""
-    seconds, tokens, first = {name: [] for name in named}, {}, {}
+    seconds, first = {name: [] for name in named}, {}
 
     def ask(child):
         print(block, file=child.stdin, flush=True)
-        return json.loads(child.stdout.readline() or sys.exit("a variant failed, see above"))
+        return float(child.stdout.readline() or sys.exit("a variant failed, see above"))
 
     with contextlib.ExitStack() as stack:
         children = {}
@@ -112,62 +111,43 @@ def time_steps(named, block):
             print(f"the first steps of {name}", file=sys.stderr)
             start = time.perf_counter()
             arguments = ["-m", "tests.measure.steps", json.dumps(variant)]
-            children[name] = stack.enter_context(process(variant[0], arguments))
-            _, tokens[name] = ask(children[name])
+            children[name] = stack.enter_context(process(variant[0], *arguments))
+            ask(children[name])
             first[name] = round(time.perf_counter() - start, 1)
         for i in range(ROUNDS):
             print(f"round {i + 1} of {ROUNDS}", file=sys.stderr)
             for name, child in children.items():
-                seconds[name].append(ask(child)[0])
+                seconds[name].append(ask(child) / block)
                 time.sleep(0.2)  # PyTorch's idle threads spin for a while
-    plain = seconds["main.py"]
-    return {n: figures(seconds[n], plain, tokens[n]) | {"first s": first[n]} for n in named}
-
-
-def table(record):
-    """A record as text in Markdown."""
-
-    def cell(values, digits):
-        return "{:,.{d}f} ({:,.{d}f} to {:,.{d}f})".format(*values, d=digits)
-
-    lines = [", ".join(f"{key} {value}" for key, value in record["machine"].items()), ""]
-    if "whole runs" in record:
-        lines += ["| whole run | s, median (min to max) | peak MiB |", "| --- | --- | --- |"]
-        for name, row in record["whole runs"].items():
-            lines.append(f"| {name} | {cell(row['s'], 1)} | {row['peak MiB']:,} |")
-        lines.append("")
-    lines.append("| step | ms, median (min to max) | ratio | real tokens / s | first steps, s |")
-    lines.append("| --- | --- | --- | --- | --- |")
-    for name, row in record["steps"].items():
-        cells = name, cell(row["ms"], 2), f"{row['ratio']:.2f}", f"{row['tokens/s']:,}"
-        lines.append(f"| {' | '.join(cells)} | {row.get('first s', '')} |")
-    return "\n".join(lines)
+    return {
+        name: {
+            "ms": spread([1000 * s for s in seconds[name]]),
+            "ratio": round(statistics.median(map(truediv, seconds[name], seconds["main.py"])), 3),
+            "names/s": round(batch_size / statistics.median(seconds[name])),
+            "first s": first[name],
+        }
+        for name, (_, _, batch_size) in named.items()
+    }
 
 
 def main():
-    """Measure, print the table, and record it where that is asked for."""
+    """Measure, print the tables, and record them where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=200, help="steps timed of each (200)")
-    parser.add_argument("--record", action="store_true", help="also write into tests/records")
+    parser.add_argument("--record", action="store_true", help="also write a record")
     arguments = parser.parse_args()
     if arguments.record and arguments.steps < 200:
-        parser.error("--record takes 200 steps or more: its whole runs are whole then")
-    block = max(arguments.steps // ROUNDS, 1)
-    machine = json.loads(scripts.run(["-m", "tests.measure.records"], scripts.ROOT).stdout)
-    device = machine.get("gpu") or "{cores} cores of {cpu}, {blas}".format(**machine)
-    if "MLX_RANK" in os.environ:  # mlx.launch sets it
-        machine["backend"] = "nccl" if "NCCL_HOST_IP" in os.environ else "ring"
-        num_processes, steps = time_many(block)
-        device = f"{num_processes} processes on {device}"
-        record = {"device": device, "machine": machine, "steps": steps}
-    else:
-        whole_runs = time_whole_runs(min(20 * arguments.steps, 1000))
-        steps = time_steps(variants("gpu" in machine), block)
-        record = {"device": device, "machine": machine, "whole runs": whole_runs, "steps": steps}
-    if steps:  # of several processes, the first tells
-        print(table(record))
-        if arguments.record:
-            records.write(re.sub(r"[^a-z0-9]+", "-", f"bench {device}".lower()), record)
+        parser.error("--record takes 200 steps or more: fewer are no measurement")
+    stamp, _ = lesson.run(["-c", STAMP])  # in a process of its own, so that this one holds no GPU
+    record = {"date": str(datetime.date.today()), **json.loads(stamp)}
+    named = variants("gpu" in record["machine"])
+    runs = {n: v[0] for n, v in named.items() if n in ("main.py", "PyTorch")}
+    record["whole runs"] = time_whole_runs(runs)
+    record["steps"] = time_steps(named, max(arguments.steps // ROUNDS, 1))
+    device = records.device(record["machine"])
+    print(f"\n{device}\n\n{tables.bench(record)}")
+    if arguments.record:
+        records.write(re.sub(r"[^a-z0-9]+", "-", f"bench {device}".lower()), record)
 
 
 if __name__ == "__main__":

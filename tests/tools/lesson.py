@@ -6,15 +6,20 @@ and the text to put in its place. Patches are applied before pairs.
 
 import ast
 import contextlib
+import hashlib
 import io
+import linecache
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import types
+import unittest
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MAIN = ROOT / "main.py"
 TWIN = ROOT / "tests" / "pytorch_batched.py"
 PATCHES = ROOT / "tests" / "patches"
@@ -27,21 +32,35 @@ def source(path, *edits):
     text = path.read_text(encoding="utf-8")
     patches = [str(PATCHES / f"{edit}.patch") for edit in edits if isinstance(edit, str)]
     if patches:
+        if shutil.which("git") is None:
+            raise unittest.SkipTest("there is no git to apply a patch with")
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, path.name)
             copy.write_text(text, encoding="utf-8", newline="\n")
             command = ["git", "apply", *patches]
             result = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
             if result.returncode != 0:
-                hint = "`uv run python -m tests.render` mends patches, or says what is missing"
-                raise ValueError(f"{' '.join(command)}: {result.stderr}{hint}")
+                hint = "`uv run python -m tests.tools.render` mends what main.py has changed"
+                raise ValueError(f"{' '.join(command)}: {result.stderr}{hint}; or two collide")
             text = copy.read_text(encoding="utf-8")
     for old, new in (edit for edit in edits if not isinstance(edit, str)):
         if text.count(old) != 1:
-            times = f"{text.count(old)} times in {path.name}, not once"
-            raise ValueError(f"pair ({old!r}, {new!r}): its old text stands {times}: see edits.py")
+            times = f"{text.count(old)} times in {path.name}"
+            raise ValueError(f"tests/tools/edits.py: {old!r} stands {times}, not once")
         text = text.replace(old, new)
     return text
+
+
+def code(line):
+    """A line without its comment; nothing, where it is all comment, or a docstring's first."""
+    return re.sub(r'\s*#.*|^\s*""".*', "", line).rstrip()
+
+
+def digest(text):
+    """Of a script's code: the same while only comments, docstrings and blank lines change."""
+    text = re.sub(r'^ *""".*?"""$', "", text, flags=re.DOTALL | re.MULTILINE)
+    lines = [code(line) for line in text.splitlines() if code(line)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def load(path, *edits):
@@ -51,14 +70,18 @@ def load(path, *edits):
     """
     module = types.ModuleType(path.stem)
     module.__file__ = str(path)
-    body = ast.parse(source(path, *edits), path.name).body
-    is_loop = [isinstance(node, ast.For) and ast.unparse(node.target) == "step" for node in body]
-    loop = is_loop.index(True)
+    text, name = source(path, *edits), f"{path}, edited" if edits else str(path)
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    body = ast.parse(text, name).body
+    starts = [ast.unparse(node)[:9] for node in body]
+    if starts.count("for step ") != 1:
+        raise ValueError(f"{path.name} has no loop `for step in ...`, or several")
+    loop = starts.index("for step ")
     parts = body[:loop], body[loop].body, body[loop + 1 :]
     before, module.step_code, module.inference_code = (
-        compile(ast.Module(part, []), module.__file__, "exec") for part in parts
+        compile(ast.Module(part, []), name, "exec") for part in parts
     )
-    run_in(module, before)
+    module.printed = run_in(module, before)
     return module
 
 
@@ -70,12 +93,28 @@ def run_in(module, code):
 
 
 def train(module, steps):
-    """Run the body of the module's own training loop for each of steps. Returns their losses."""
+    """Run the body of the module's own training loop for each of steps. Returns their losses.
+
+    What the steps print is added to module.printed.
+    """
     values = []
     for module.step in steps:
-        run_in(module, module.step_code)
+        module.printed += run_in(module, module.step_code)
         values.append(module.loss_val.item())
     return values
+
+
+def sample(module):
+    """Run the module's own inference section. Returns the 20 names that it printed."""
+    printed = run_in(module, module.inference_code)
+    module.printed += printed
+    return samples(printed)
+
+
+def exercise(name):
+    """The code of that name that README.md has for the prompt."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.search(rf"^```python {name}\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)[1]
 
 
 def is_computed(*trees):
@@ -88,11 +127,6 @@ def is_computed(*trees):
     return "rectangle" not in graph.getvalue()  # MLX draws each operation as a box
 
 
-def sample(module):
-    """Run the module's own inference section. Returns the 20 names that it printed."""
-    return samples(run_in(module, module.inference_code))
-
-
 def losses(output):
     """The losses in what a script printed, in order."""
     return [float(line.split()[-1]) for line in output.splitlines() if line.startswith("step ")]
@@ -100,7 +134,7 @@ def losses(output):
 
 def samples(output):
     """The names in what a script printed, in order."""
-    lines = output.split("--- inference (new, hallucinated names) ---\n")[1].split("\n")[:-1]
+    lines = output.split("--- inference (hallucinated names) ---\n")[1].splitlines()
     return [line.split(": ", 1)[1] for line in lines]
 
 
@@ -112,14 +146,20 @@ def install(folder, *edits, data=None):
     return folder / "main.py"
 
 
-def run(arguments, cwd, **variables):
-    """Run Python from the folder cwd, with more variables of the environment, to its end."""
-    return subprocess.run(
+def run(arguments, cwd=ROOT, status=0, timeout=600, **variables):
+    """Run Python from the folder cwd, with more variables of the environment, to its end.
+
+    Returns its output and its errors. Raises RuntimeError where it exits with another status.
+    """
+    result = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
         env=os.environ | {"PYTHONIOENCODING": "utf-8"} | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=600,
+        timeout=timeout,
     )
+    if result.returncode != status:
+        raise RuntimeError(f"{arguments} exited with {result.returncode}: {result.stderr}")
+    return result.stdout, result.stderr

@@ -1,0 +1,94 @@
+"""What is written twice agrees, what is generated is up to date, and the code is tidy."""
+
+import ast
+import difflib
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from tests.tools import edits, lesson, records, render
+
+TEXTS = {path: path.read_text(encoding="utf-8") for path in render.READMES}
+README = TEXTS[lesson.ROOT / "README.md"]
+
+
+@pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed")
+@pytest.mark.parametrize("command", ["check", "format --check"])
+def test_ruff_has_nothing_to_say(command):
+    command = [sys.executable, "-m", "ruff", *command.split(), str(lesson.ROOT)]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+    hint = "run `uv run ruff check --fix; uv run ruff format`"
+    assert result.returncode == 0, f"{result.stdout}{result.stderr}{hint}"
+
+
+def test_all_is_what_render_writes():
+    names = [path.relative_to(lesson.ROOT).as_posix() for path in render.outdated()]
+    assert names == [], "run `uv run python -m tests.tools.render`"
+
+
+def test_all_edits_apply():
+    for changes in edits.CHANGES.values():
+        lesson.source(lesson.MAIN, *changes)
+
+
+def test_records_are_of_the_code_as_it_is():
+    found = records.outdated()
+    commands = {records.COMMANDS[name].format(key) for name, key, _ in found}
+    assert found == [], (
+        f"the code has changed: run `{'`, `'.join(sorted(commands))}`; if the change moves no "
+        "figure, such as a variable's new name, `uv run python -m tests.tools.records`"
+    )
+
+
+def remarks(path):
+    """The comments and the docstrings' lines of a script, by line number from 0."""
+    text = path.read_text(encoding="utf-8")
+    found = {i: re.findall("#.*", line) for i, line in enumerate(text.splitlines())}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            for i in range(node.body[0].lineno - 1, node.body[0].end_lineno):
+                found[i] = [text.splitlines()[i].strip()]
+    return found
+
+
+def test_both_scripts_have_the_same_comments():
+    """But main.py may have more, and a docstring's line may differ that is about a framework."""
+    paths = lesson.MAIN, lesson.TWIN
+    ours, theirs = (remarks(path) for path in paths)
+    codes = [[lesson.code(line) for line in lesson.source(path).splitlines()] for path in paths]
+    matcher = difflib.SequenceMatcher(None, *codes, autojunk=False)
+    for tag, a, b, c, d in matcher.get_opcodes():
+        mine = [remark for i in range(a, b) for remark in ours[i]]
+        other = [remark for i in range(c, d) for remark in theirs[i]]
+        if tag != "equal":
+            other = [r for r in other if not re.search("PyTorch|tensors|-100", r)]
+            mine = [remark for remark in mine if remark in other]
+        assert mine == other, "change main.py and tests/pytorch_batched.py alike"
+
+
+def test_versions_are_those_that_are_pinned():
+    project = (lesson.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (pinned,) = set(re.findall(r'"mlx[^"=]*==([\d.]+)', project))
+    for text in TEXTS.values():
+        named = re.findall(r"mlx(?:-cpu|\[\w+\])?==(\d[\d.]*\d)|MLX (\d+\.\d+\.\d+)", text)
+        assert {version for pair in named for version in pair if version} <= {pinned}
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.parent.name)
+def test_links_resolve(path):
+    headings = re.findall(r"^#+ (.*)$", TEXTS[path], re.MULTILINE)
+    anchors = {"#" + re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+    for link in re.findall(r"""(?:\]\(|src=")(?!https://)([^)"]*)""", TEXTS[path]):
+        file, _, _ = link.partition("#")
+        assert link in anchors or (file and (path.parent / file).exists()), link
+
+
+def test_every_patch_has_its_row_and_every_trap_too():
+    assert sorted(re.findall(r"\(tests/patches/(.*)\.patch\) \|", README)) == lesson.PATCH_NAMES
+    rows = re.findall(r"^\| <!-- (\w+) -->", README, re.MULTILINE)
+    assert sorted(rows) == sorted(edits.TRAPS), "README's table of mistakes and edits.TRAPS"
