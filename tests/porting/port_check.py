@@ -23,9 +23,9 @@ def check(ours, theirs, names=None, num_steps=10):
 
     Each is the largest difference, divided by what is printed behind "of". names: for a parameter
     in MLX, its name in PyTorch, where that differs; or names and a function that makes one tensor
-    of theirs: ("conv.weight", lambda weight: weight.movedim(1, -1)). Raises ValueError where the
-    two don't fit. It changes both: MLX gets PyTorch's weights, PyTorch's gradients go, running
-    averages see three batches, and the steps train.
+    of theirs: ("conv.weight", lambda weight: weight.movedim(1, -1)). ValueError: they don't fit.
+    It changes both: MLX gets PyTorch's weights, PyTorch's gradients go, running averages see three
+    batches, and the steps train.
     """
     own, trained = ours.model.parameters(), ours.model.trainable_parameters()
     own, trained = dict(tree_flatten(own)), dict(tree_flatten(trained))
@@ -64,10 +64,10 @@ def check(ours, theirs, names=None, num_steps=10):
         print(f"{shares[what]:.0e} of {scale:.0e}  {what}")
 
     theirs.model.zero_grad()  # as a step may begin with backward()
-    outputs, others = (dict(tree_flatten(side.logits())) for side in (ours, theirs))
-    refuse(outputs.keys() ^ others.keys(), "is an output of one side only: return it from both")
+    outputs, others = (dict(tree_flatten(side.logits(), ".logits")) for side in (ours, theirs))
+    refuse(outputs.keys() ^ others.keys(), "is on one side only: return the same from both")
     for name in outputs:
-        compare(f"logits {name}".strip(), outputs[name], others[name])
+        compare(name, outputs[name], others[name])
     losses = ours.loss(), theirs.loss()
     refuse(["loss"] * any(getattr(x, "shape", "no") for x in losses), "is no scalar: take its mean")
     compare("loss", *losses)
