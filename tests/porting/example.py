@@ -64,12 +64,7 @@ def ours_step(i):
     return loss.item()
 
 
-differences = check(
-    Side(ours, lambda: ours(X), ours_loss, ours_step),
-    Side(theirs, lambda: theirs(x), theirs_loss, theirs_step),
-    names={
-        "out.weight": "head.weight",
-        "out.bias": "head.bias",
-        "conv.weight": ("conv.weight", lambda weight: weight.movedim(1, -1)),
-    },
-)
+names = {"out.weight": "head.weight", "out.bias": "head.bias"}
+names["conv.weight"] = ("conv.weight", lambda weight: weight.movedim(1, -1))
+original = Side(theirs, lambda: theirs(x), theirs_loss, theirs_step)
+differences = check(Side(ours, lambda: ours(X), ours_loss, ours_step), original, names)
