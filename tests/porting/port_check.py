@@ -80,13 +80,13 @@ def check(ours, theirs, names=None, num_steps=10):
         to = {"inputs": [*unique.values()], "materialize_grads": True}
         grads = torch.autograd.grad([made[n] for n in grads], grad_outputs=flat, **to)
         theirs_grads = torch.autograd.grad(theirs.loss(), **to)
-        largest = max(grad.abs().max().item() for grad in theirs_grads)
+        largest = max(g.abs().nan_to_num(0, 0, 0).max().item() for g in theirs_grads)
         half = any(p.itemsize == 2 for p in (*own.values(), *unique.values()))
         for name, mine, other in zip(unique, grads, theirs_grads, strict=True):
             small = half or other.abs().max().item() < largest / 1e4  # a 0, but for rounding
             compare(f"gradient of {name}", mine, other, largest if small else largest / 10)
     tensors.update(theirs.model.named_buffers(remove_duplicate=False))
-    for name in own.keys() - trained:  # such as running averages
+    for name in [n for n in own if n not in trained]:  # such as running averages
         *found, function = makers[name]
         mine = dict(tree_flatten(ours.model.parameters()))[name]
         compare(f"{name} after three passes", mine, function(*map(tensors.get, found)))

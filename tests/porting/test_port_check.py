@@ -42,11 +42,8 @@ def linear(run=fc, run_ours=None, **more):
 
 
 def gain_less_one():
-    theirs, runs = (
-        torch.nn.Parameter(torch.zeros(8)),
-        (lambda m, x: x + x * m.g, lambda m, x: x * m.g),
-    )
-    return *pair({"g": theirs}, {"g": mx.ones(8)}, *runs), {"g": ("g", lambda gain: gain + 1)}
+    theirs, names = {"g": torch.nn.Parameter(torch.zeros(8))}, {"g": ("g", lambda g: g + 1)}
+    return *pair(theirs, {"g": mx.ones(8)}, lambda m, x: x + x * m.g, lambda m, x: x * m.g), names
 
 
 def weight_norm():
@@ -119,8 +116,8 @@ WRONG = [
     ("logits", lambda: convolution("ConvTranspose1d", 1)),
     ("fc2.running_mean after three passes", lambda: convolution("Conv1d", 1, momentum=0.9)),
     ("gradient of fc.bias", lambda: linear(run_ours=two_thirds)),
-    ("loss", lambda: changed(1, loss=lambda: torch.tensor(5.0, requires_grad=True))),
-    ("logits", lambda: linear(lambda m, x: nan * m.fc(x))),  # on both sides
+    ("loss", lambda: [(s := linear())[0]._replace(loss=lambda: s[0].loss() + 5), s[1]]),
+    ("logits", lambda: linear(lambda m, x: nan * (x @ m.fc.weight))),  # on both sides
     ("logits", lambda: linear(run_ours=lambda m, x: nan * m.fc(x))),
 ]
 
