@@ -1,0 +1,220 @@
+"""Right ports come out right, wrong ones don't, and what can't be compared is refused."""
+
+from math import inf, nan
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+import pytest
+
+from tests import scripts as lesson_tools
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+from tests.porting.port_check import Side, check  # noqa: E402
+
+ROUNDING = 1e-5  # float32 rounds at 6e-8, and sums add that up
+BFLOAT16 = 2e-2  # it rounds at 4e-3
+
+
+fc, twice = lambda m, x: m.fc(x), lambda m, x: m.fc2(m.fc(x))
+
+
+def side(model, parts, run, x):
+    for name, part in parts.items():
+        setattr(model, name, part)
+    return Side(model, lambda: run(model, x), lambda: run(model, x).square().mean())
+
+
+def pair(theirs, ours, run=fc, run_ours=None, x=None):
+    """A Side of MLX and one of PyTorch: what run computes from models of these parts."""
+    torch.manual_seed(0)
+    x = torch.randn(5, 8) if x is None else x
+    theirs = side(torch.nn.Module(), theirs, run, x)
+    with torch.no_grad():
+        for p in theirs.model.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    return [side(nn.Module(), ours, run_ours or run, mx.array(x)), theirs]
+
+
+def linear(run=fc, run_ours=None, **more):
+    theirs, ours = torch.nn.Linear(8, 8), nn.Linear(8, 8)
+    return pair({"fc": theirs}, {"fc": ours} | more, run, run_ours)
+
+
+def gain_less_one():
+    theirs, names = {"g": torch.nn.Parameter(torch.zeros(8))}, {"g": ("g", lambda g: g + 1)}
+    return *pair(theirs, {"g": mx.ones(8)}, lambda m, x: x + x * m.g, lambda m, x: x * m.g), names
+
+
+def weight_norm():
+    theirs = {"fc": torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(8, 8))}
+    found = [f"fc.parametrizations.weight.original{i}" for i in (0, 1)]
+    names = {"fc.weight": (*found, lambda g, v: g * v / v.norm(dim=1, keepdim=True))}
+    return *pair(theirs, {"fc": nn.Linear(8, 8)}), names
+
+
+def lstm():
+    names = {"fc.Wx": "fc.weight_ih_l0", "fc.Wh": "fc.weight_hh_l0"}
+    names["fc.bias"] = ("fc.bias_ih_l0", "fc.bias_hh_l0", lambda a, b: a + b)
+    theirs, ours = {"fc": torch.nn.LSTM(8, 4, batch_first=True)}, {"fc": nn.LSTM(8, 4)}
+    return *pair(theirs, ours, lambda m, x: m.fc(x)[0], x=torch.randn(3, 5, 8)), names
+
+
+def convolution(kind, axis, momentum=0.1):  # its bias has no effect before that norm
+    theirs = {"fc": getattr(torch.nn, kind)(8, 8, 3), "fc2": torch.nn.BatchNorm1d(8)}
+    ours = {"fc": getattr(nn, kind)(8, 8, 3), "fc2": nn.BatchNorm(8, momentum=momentum)}
+    names = {"fc.weight": ("fc.weight", lambda weight: weight.movedim(axis, -1))}
+    move = lambda x: x.swapaxes(1, 2)  # noqa: E731
+    runs = lambda m, x: twice(m, x) ** 3, lambda m, x: move(twice(m, move(x))) ** 3
+    return *pair(theirs, ours, *runs, torch.randn(3, 8, 10) / 20), names
+
+
+def shared(ours=None):
+    once, our_once = torch.nn.Linear(8, 8), nn.Linear(8, 8)
+    return pair({"fc": once, "fc2": once}, {"fc": our_once, "fc2": ours or our_once}, twice)
+
+
+def tied(**more):
+    head, wte = torch.nn.Linear(4, 8, bias=False), torch.nn.Embedding(8, 4)
+    head.weight, x = wte.weight, torch.randint(8, (3, 5))
+    run_ours = twice if more else lambda m, x: m.fc.as_linear(m.fc(x))
+    return pair({"fc": wte, "fc2": head}, {"fc": nn.Embedding(8, 4)} | more, twice, run_ours, x)
+
+
+def hidden(factor=1):  # what a mask puts far below the rest; the loss is of the rest
+    far = [[-1e9, -inf, inf]] * 5
+    sides = linear(
+        lambda m, x: torch.cat([m.fc(x), torch.tensor(far)], 1),
+        lambda m, x: mx.concatenate([factor * m.fc(x), mx.array(far)], 1),
+    )
+    return [s._replace(loss=lambda s=s: s.logits()[:, :8].square().mean()) for s in sides]
+
+
+def two_thirds(m, x):
+    return x @ m.fc.weight.T + mx.concatenate([m.fc.bias[:5], mx.zeros(3)])
+
+
+def changed(side, change=None, **parts):
+    """The linear port, one side of which has a changed model, or other parts."""
+    sides = linear()
+    change(sides[side].model) if change else None
+    sides[side] = sides[side]._replace(**parts)
+    return sides
+
+
+RIGHT = [linear, gain_less_one, weight_norm, lstm, shared, tied, hidden]
+RIGHT += [lambda: convolution("Conv1d", 1), lambda: convolution("ConvTranspose1d", 0)]
+
+
+@pytest.mark.parametrize("port", RIGHT)
+def test_a_right_port_differs_by_rounding(port):
+    assert max(check(*port()).values()) < ROUNDING
+
+
+WRONG = [
+    ("logits", lambda: hidden(2)),
+    ("logits", lambda: convolution("ConvTranspose1d", 1)),
+    ("fc2.running_mean after three passes", lambda: convolution("Conv1d", 1, momentum=0.9)),
+    ("gradient of fc.bias", lambda: linear(run_ours=two_thirds)),
+    ("loss", lambda: [(s := linear())[0]._replace(loss=lambda: s[0].loss() + 5), s[1]]),
+    ("logits", lambda: linear(lambda m, x: nan * (x @ m.fc.weight))),  # on both sides
+    ("logits", lambda: linear(run_ours=lambda m, x: nan * m.fc(x))),
+]
+
+
+@pytest.mark.parametrize(("what", "port"), WRONG)
+def test_a_wrong_port_differs_by_more(what, port):
+    found = check(*port())
+    assert found[what] > 0.1 and all(share >= 0 for share in found.values())
+
+
+def test_bfloat16_is_kept_and_differs_by_its_own_rounding():
+    ours, theirs = linear(run_ours=lambda m, x: m.fc(x.astype(mx.bfloat16)))
+    ours.model.set_dtype(mx.bfloat16)
+    assert max(check(ours, theirs).values()) < BFLOAT16
+    assert ours.model.fc.weight.dtype == mx.bfloat16
+
+
+OURS = [optim.SGD(0.01), optim.AdamW(0.01, weight_decay=0.01, bias_correction=True)]
+
+
+@pytest.mark.parametrize("own", OURS)
+def test_a_loop_may_zero_its_gradients_at_the_end(own):
+    ours, theirs = linear()
+    optimizer = getattr(torch.optim, type(own).__name__)(theirs.model.parameters(), 0.01)
+
+    def our_step(i):
+        loss, grads = nn.value_and_grad(ours.model, ours.loss)()
+        own.update(ours.model, grads)
+        return loss.item()
+
+    def step(i):
+        loss = theirs.loss()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.item()
+
+    theirs.loss().backward()  # what was there before must not count
+    found = check(ours._replace(step=our_step), theirs._replace(step=step))
+    assert max(found.values()) < ROUNDING and "loss of step 10" in found
+
+
+@pytest.mark.parametrize("make", [lambda x: (x, [x, x]), lambda x: {"a": x, "b": (x, x)}])
+def test_outputs_may_be_several(make):
+    sides = [s._replace(logits=lambda s=s: make(s.logits())) for s in linear()]
+    assert [what[:6] for what in check(*sides)].count("logits") == 3
+
+
+def test_with_everything_frozen_it_compares_the_rest():
+    ours, theirs = linear()
+    ours.model.freeze(), theirs.model.requires_grad_(False)
+    assert {"logits", "loss"} <= check(ours, theirs).keys()
+
+
+REFUSED = [
+    ("fc.bias: is trained in PyTorch only", lambda: changed(0, lambda m: m.freeze(keys="bias"))),
+    ("fc.bias, .* in MLX only", lambda: changed(1, lambda m: m.requires_grad_(False))),
+    ("mask: is not in PyTorch", lambda: linear(mask=mx.ones(3))),
+    ("and 47 more: is not in PyTorch", lambda: linear(more=[mx.ones(3)] * 50)),
+    ("fc.bias: is not in MLX", lambda: changed(0, lambda m: m.fc.pop("bias"))),
+    (r"\(3,\) in MLX, \(8,\) in", lambda: changed(0, lambda m: m.fc.update({"bias": mx.ones(3)}))),
+    ("fc.wait: is in names", lambda: [*linear(), {"fc.wait": "fc.weight"}]),
+    ("fc.bias: needs a function", lambda: [*linear(), {"fc.bias": ("fc.weight", "fc.bias")}]),
+    ("step: is on one side only", lambda: changed(1, step=lambda i: 0.0)),
+    ("loss: is no scalar", lambda: changed(0, loss=lambda: mx.zeros(3))),
+    ("loss: is no scalar", lambda: changed(1, loss=lambda: 3.0)),
+    (r"logits: \(8,\) in MLX, \(5, 8\) in", lambda: linear(run_ours=lambda m, x: m.fc(x)[0])),
+    ("logits, .*.1: is on one", lambda: linear(run_ours=lambda m, x: (x, x))),
+    ("logits: is no array", lambda: changed(0, logits=lambda: None)),
+    ("is shared in PyTorch only", lambda: shared(nn.Linear(8, 8))),
+    ("is shared in PyTorch only", lambda: tied(fc2=nn.Linear(4, 8, bias=False))),
+]
+
+
+@pytest.mark.parametrize(("message", "port"), REFUSED)
+def test_what_does_not_fit_is_refused_in_a_line(message, port):
+    with pytest.raises(ValueError, match=message) as error:
+        check(*port())
+    assert len(str(error.value)) < 120 and "\n" not in str(error.value)
+
+
+def test_the_lesson_is_a_right_port():
+    def side(script):
+        lesson = lesson_tools.load(script)
+        model, batch = lesson.model, lesson.make_batch(lesson.docs, 0, 32)
+        loss, step = lesson.loss_fn, lambda i: lesson_tools.train(lesson, [i])[0]
+        return Side(model, lambda: model(batch[0], batch[2]), lambda: loss(model, *batch), step)
+
+    found = check(side(lesson_tools.MAIN), theirs := side(lesson_tools.TWIN))
+    assert all(p.grad is None for p in theirs.model.parameters())
+    assert len(found) == 2 + 15 + 10 and max(found.values()) < ROUNDING
+
+
+def test_the_example_runs_as_a_copy(tmp_path):
+    for name in ("port_check.py", "example.py"):
+        text = (lesson_tools.ROOT / "tests" / "porting" / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace("tests.porting.", ""), encoding="utf-8")
+    result = lesson_tools.run(["example.py"], tmp_path)
+    shares = [float(line.split()[0]) for line in result.stdout.splitlines()]
+    assert len(shares) == 2 + 4 + 10 and max(shares) < ROUNDING, result.stderr
