@@ -35,12 +35,12 @@ def test_all_edits_apply():
 
 
 def test_records_are_of_the_code_as_it_is():
-    found = records.outdated()
-    commands = {records.COMMANDS[name].format(key) for name, key, _ in found}
-    assert found == [], (
-        f"the code has changed: run `{'`, `'.join(sorted(commands))}`; if the change moves no "
-        "figure, such as a variable's new name, `uv run python -m tests.tools.records`"
-    )
+    keys = {}
+    for name, key, _ in records.outdated():
+        keys.setdefault(name, []).append(key or "")
+    commands = [records.COMMANDS[name].format(" ".join(found)) for name, found in keys.items()]
+    hint = "or, if no figure moves (a new name): `uv run python -m tests.tools.records`"
+    assert commands == [], hint
 
 
 def remarks(path):

@@ -7,7 +7,7 @@ import mlx.nn as nn
 import mlx.optimizers as optim
 import pytest
 
-from tests import scripts as lesson_tools
+from tests.tools import lesson as lesson_tools
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from tests.porting.port_check import Side, check  # noqa: E402
@@ -215,6 +215,6 @@ def test_the_example_runs_as_a_copy(tmp_path):
     for name in ("port_check.py", "example.py"):
         text = (lesson_tools.ROOT / "tests" / "porting" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text.replace("tests.porting.", ""), encoding="utf-8")
-    result = lesson_tools.run(["example.py"], tmp_path)
-    shares = [float(line.split()[0]) for line in result.stdout.splitlines()]
-    assert len(shares) == 2 + 4 + 10 and max(shares) < ROUNDING, result.stderr
+    output, _ = lesson_tools.run(["example.py"], tmp_path)
+    shares = [float(line.split()[0]) for line in output.splitlines()]
+    assert len(shares) == 2 + 4 + 10 and max(shares) < ROUNDING

@@ -25,10 +25,10 @@ CODES = [code(MAIN[i]).strip() for i in PLACES]
 
 
 def find(lines, where, after=0):
-    """Which lines of code of main.py these are, one after the other: the number of the first."""
+    """Which lines of code of main.py these are, one after the other: the first, and the next."""
     want = [code(line).strip() for line in lines if code(line)]
     found = [k for k in range(after, len(CODES)) if CODES[k : k + len(want)] == want]
-    if len(found) == 1 or found and after:
+    if len(found) == 1 or (found and after):
         return found[0], found[0] + len(want)
     lacks = next((line for line in want if line not in CODES), None)
     reason = f"main.py has no `{lacks}`" if lacks else f"`{want[0]}` has other lines beside it"
@@ -41,8 +41,9 @@ def excerpt(body, where):
     for part in re.split(r"^ *\.\.\.\n", body, flags=re.MULTILINE):
         start, end = find(part.splitlines(), f"an excerpt in {where}", end)
         lines = MAIN[PLACES[start] : PLACES[end - 1] + 1]
-        indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
-        shown += [f"{indent}..."] * bool(shown) + lines
+        if shown:
+            shown.append(min(re.match(" *", line)[0] for line in (shown[-1], lines[0])) + "...")
+        shown += lines
     return textwrap.dedent("\n".join(shown))
 
 

@@ -89,13 +89,8 @@ def batches(_):
         speeds = [f"{whole[device][name]['names/s']:,}" for device in (cpu, gpu)]
         loss = sum(found[f"batch-{size}"]["unseen"]) / 3
         rows.append([size, f"{1000 * size:,}", *speeds, f"{loss:.2f}"])
-    head = (
-        "batch size",
-        "names read",
-        f"names a second on {cpu}",
-        f"on {gpu}",
-        "loss on other names",
-    )
+    on = [f"names a second, {device.split(' of ')[0].split(' 80')[0]}" for device in (cpu, gpu)]
+    head = "batch size", "names read", *on, "loss on other names"
     return grid(head, rows)
 
 
