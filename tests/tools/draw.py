@@ -85,5 +85,5 @@ def curve(ours, theirs, costs):
     ):
         y = top + 30 - 18 * i
         parts += [line(means(losses), color, dashes), line([(90, y), (120, y)], color, dashes)]
-        parts.append(text(128, y + 5, name, "start"))
+        parts.append(text(128, y + 5, f"{name}, means of 20 steps", "start"))
     return svg(bottom + 24, parts)
