@@ -8,10 +8,27 @@ else. It needs PyTorch, not MLX. All but the whole run starts from the weights o
 
 import sys
 
+import torch
+
 from tests.tools import lesson, parity, records
 
+
+def of_twin():
+    """The summary of the twin, on the CPU. It needs PyTorch, not MLX."""
+    on_the_cpu = ("torch.accelerator.current_accelerator(check_available=True) or ", "")
+    twin = lesson.load(lesson.TWIN, on_the_cpu)
+    shapes = {name: p.shape for name, p in twin.model.named_parameters()}
+    arrays = {n: torch.tensor(parity.weights(n, s.numel())).view(s) for n, s in shapes.items()}
+    twin.model.load_state_dict(arrays)
+    batch = twin.make_batch(twin.docs, 0, 4)
+    logits = twin.model(batch[0], batch[2])
+    twin.loss_fn(twin.model, *batch).backward()
+    gradients = [(name, p.grad) for name, p in twin.model.named_parameters()]
+    return parity.summary(logits, gradients, lesson.train(twin, range(20)))
+
+
 if __name__ == "__main__":
-    found = parity.of_twin()
+    found = of_twin()
     if "--check" in sys.argv:
         apart = parity.differences(found, records.read("pytorch"))
         print("the twin lies apart from its record by", apart)

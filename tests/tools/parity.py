@@ -1,4 +1,4 @@
-"""What main.py and its twin compute from the same weights, and how far they are apart.
+"""What main.py computes from weights that PyTorch had, too, and how far the two are apart.
 
     python -m tests.tools.parity [PATCH ...]
 
@@ -48,22 +48,6 @@ def of_main(*edits):
     logits = main.model(batch[0], batch[2])
     gradients = tree_flatten(main.loss_and_grad(main.model, *batch)[1])
     return summary(logits, gradients, lesson.train(main, range(20)))
-
-
-def of_twin():
-    """The summary of the twin, on the CPU. It needs PyTorch, not MLX."""
-    import torch
-
-    on_the_cpu = ("torch.accelerator.current_accelerator(check_available=True) or ", "")
-    twin = lesson.load(lesson.TWIN, on_the_cpu)
-    shapes = {name: p.shape for name, p in twin.model.named_parameters()}
-    arrays = {n: torch.tensor(weights(n, s.numel())).view(s) for n, s in shapes.items()}
-    twin.model.load_state_dict(arrays)
-    batch = twin.make_batch(twin.docs, 0, 4)
-    logits = twin.model(batch[0], batch[2])
-    twin.loss_fn(twin.model, *batch).backward()
-    gradients = [(name, p.grad) for name, p in twin.model.named_parameters()]
-    return summary(logits, gradients, lesson.train(twin, range(20)))
 
 
 def differences(ours, theirs):

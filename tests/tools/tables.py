@@ -89,8 +89,7 @@ def batches(_):
         speeds = [f"{whole[device][name]['names/s']:,}" for device in (cpu, gpu)]
         loss = sum(found[f"batch-{size}"]["unseen"]) / 3
         rows.append([size, f"{1000 * size:,}", *speeds, f"{loss:.2f}"])
-    on = [f"names a second, {device.split(' of ')[0].split(' 80')[0]}" for device in (cpu, gpu)]
-    head = "batch size", "names read", *on, "loss on other names"
+    head = "batch size", "names", "CPU", "GPU", "loss"
     return grid(head, rows)
 
 
