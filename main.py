@@ -22,7 +22,7 @@ from pathlib import Path
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
-from mlx.utils import tree_flatten
+from mlx.utils import tree_flatten  # nested parameters as a list of (name, array)
 
 random.seed(42)
 mx.random.seed(42)
@@ -33,10 +33,9 @@ try:
     lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig skips a byte-order mark
 except (OSError, UnicodeError):
     lines = []
-docs = [line.strip() for line in lines if line.strip()] or sys.exit(
-    f"put a UTF-8 text, one document per line, into {input_path}"
-)
-random.shuffle(docs)  # the documents: here, names
+docs = [line.strip() for line in lines if line.strip()]  # the documents: here, names
+docs = docs or sys.exit(f"put a UTF-8 text, one document per line, into {input_path}")
+random.shuffle(docs)
 print(f"num docs: {len(docs)}")
 
 uchars = sorted(set("".join(docs)))  # token id i stands for the character uchars[i]
@@ -47,8 +46,8 @@ vocab_size_with_pad = vocab_size + 1
 print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 
 # --- Hyperparameters ---
-# In shapes, B is the batch size, T the number of tokens, C the embedding size.
-n_embd = 64  # C
+# In shapes, B is the batch size, T the number of tokens, C how many numbers stand for one.
+n_embd = 64  # C: the embedding size
 n_head = 4  # attention heads
 n_layer = 2  # blocks
 block_size = 16  # the most tokens that the model reads at once
@@ -58,15 +57,15 @@ num_steps = 1000
 
 # --- Model ---
 positions = mx.arange(block_size)
-causal_mask = positions[:, None] < positions  # True where the key comes after the query
+causal_mask = positions[:, None] < positions  # True where the key (column) is after the query (row)
 
 
 class RMSNorm(nn.Module):
     """Scale each vector to root mean square 1 (Zhang & Sennrich 2019), no learned gain."""
 
-    def __call__(self, x):  # MLX has no forward: calling the module calls this
+    def __call__(self, x):  # model(x) calls this; MLX has no forward
         # Adding 1e-5 keeps the result finite where x is all zeros.
-        return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()
+        return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()  # 1 / square root
 
 
 class CausalSelfAttention(nn.Module):
@@ -130,10 +129,10 @@ class MicroGPT(nn.Module):
         self.wte = nn.Embedding(vocab_size_with_pad, n_embd)  # token embeddings
         self.wpe = nn.Embedding(block_size, n_embd)  # position embeddings
         self.norm_in = RMSNorm()
-        self.layers = [Block() for _ in range(n_layer)]  # MLX finds modules in a list
+        self.layers = [Block() for _ in range(n_layer)]  # MLX looks into lists, not into tuples
         self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # never predicts PAD
         self.apply(nn.init.normal(std=0.08))  # small random numbers; 0.08 is microgpt's
-        self.wte.weight[PAD] = 0.0  # no loss depends on this row
+        self.wte.weight[PAD] = 0.0  # what padding_idx does; no loss depends on it
 
     def __call__(self, idx, pad_mask=None):
         x = self.wte(idx) + self.wpe(positions[: idx.shape[1]])  # (B, T, C)

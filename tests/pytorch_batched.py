@@ -32,10 +32,9 @@ try:
     lines = input_path.read_text(encoding="utf-8-sig").splitlines()  # -sig skips a byte-order mark
 except (OSError, UnicodeError):
     lines = []
-docs = [line.strip() for line in lines if line.strip()] or sys.exit(
-    f"put a UTF-8 text, one document per line, into {input_path}"
-)
-random.shuffle(docs)  # the documents: here, names
+docs = [line.strip() for line in lines if line.strip()]  # the documents: here, names
+docs = docs or sys.exit(f"put a UTF-8 text, one document per line, into {input_path}")
+random.shuffle(docs)
 print(f"num docs: {len(docs)}")
 
 uchars = sorted(set("".join(docs)))  # token id i stands for the character uchars[i]
@@ -46,8 +45,8 @@ vocab_size_with_pad = vocab_size + 1
 print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 
 # --- Hyperparameters ---
-# In shapes, B is the batch size, T the number of tokens, C the embedding size.
-n_embd = 64  # C
+# In shapes, B is the batch size, T the number of tokens, C how many numbers stand for one.
+n_embd = 64  # C: the embedding size
 n_head = 4  # attention heads
 n_layer = 2  # blocks
 block_size = 16  # the most tokens that the model reads at once
@@ -58,7 +57,7 @@ num_steps = 1000
 # --- Model ---
 device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 positions = torch.arange(block_size, device=device)
-causal_mask = positions[:, None] < positions  # True where the key comes after the query
+causal_mask = positions[:, None] < positions  # True where the key (column) is after the query (row)
 
 
 class RMSNorm(nn.Module):
@@ -66,7 +65,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x):
         # Adding 1e-5 keeps the result finite where x is all zeros.
-        return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()
+        return x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()  # 1 / square root
 
 
 class CausalSelfAttention(nn.Module):
