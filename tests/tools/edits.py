@@ -54,9 +54,11 @@ EXERCISES = {
     "no-positions": [(" + self.wpe(positions[: idx.shape[1]])", "")],
     "left": LEFT,
 }
+ONE_AT_A_TIME = [("batch_size = 32", "batch_size = 1"), num_steps(32000)]
 BATCHES = {  # measured on names that are held out
     **{f"batch-{n}": [("batch_size = 32", f"batch_size = {n}")] for n in (1, 8, 128)},
     "batch-32": [],
-    "one-at-a-time": [("batch_size = 32", "batch_size = 1"), num_steps(32000)],
+    "one-at-a-time": ONE_AT_A_TIME,
+    "one-at-a-time-slowly": [*ONE_AT_A_TIME, ("eps_adam = 1e-2", "eps_adam = 1e-3")],
 }
 CHANGES = TRAPS | EXERCISES | BATCHES
