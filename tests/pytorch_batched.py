@@ -5,7 +5,7 @@ It learns from the names in input.txt, 32 at a time, to predict each next letter
 makes up 20 names.
 
 What is new is the batch: arrays get one more axis, B. The price: names differ in length but the
-rows of an array don't, so short names are padded, and masks keep the padding out.
+rows of an array don't, so short names are padded, and attention and loss get a mask each.
 
 main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson: diff them.
 
@@ -181,7 +181,7 @@ def loss_fn(model, input_ids, targets, pad_mask):
 
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8  # microgpt's
-# Adam's running averages start at 0, so too small. PyTorch always corrects that, MLX if asked.
+# Adam's running averages start too small, at 0. PyTorch always corrects that, MLX if asked.
 optimizer = torch.optim.Adam(model.parameters(), learning_rate, betas=(beta1, beta2), eps=eps_adam)
 
 for step in range(num_steps):
