@@ -122,12 +122,6 @@ def steps(device, name, what="ratio"):
     return [r["steps"][name][what] for r in benches(device) if name in r["steps"]]
 
 
-def slowdown():
-    """How much longer a step with 128 names takes on a GPU than one with a single name."""
-    ratios = [steps("NVIDIA", f"batch size {n}") for n in (128, 1)]
-    return [a / b for a, b in zip(*ratios, strict=True)]
-
-
 MANY = "2 processes on NVIDIA H100", "many-machines, batch size 4096"
 ALONE = "2 processes on NVIDIA H100", "main.py, batch size 4096: make_batch alone"
 CLAIMS = [  # of figures, or of how much: a phrase, and the bounds of what was measured
@@ -139,7 +133,6 @@ CLAIMS = [  # of figures, or of how much: a phrase, and the bounds of what was m
         lambda: [32 * r for r in steps("OpenBLAS", "batch size 1")],
         30,
     ),
-    ("less than twice as long", 0.5, slowdown, 2),
     ("and the model is worse: 2.27", 2.2, lambda: of("one-at-a-time", "unseen"), 2.35),
     ("it gets as good as ours", 2.05, lambda: of("one-at-a-time-slowly", "unseen"), 2.13),
     ("27 tokens costs 3.30", 3.295, lambda: [run("costs")[0]["blind"]], 3.305),
