@@ -126,7 +126,7 @@ MANY = "2 processes on NVIDIA H100", "many-machines, batch size 4096"
 ALONE = "2 processes on NVIDIA H100", "main.py, batch size 4096: make_batch alone"
 CLAIMS = [  # of figures, or of how much: a phrase, and the bounds of what was measured
     ("a minute on two cores", 40, lambda: seconds("own BLAS"), 75),
-    ("it takes several seconds", 4, lambda: seconds("OpenBLAS"), 12),
+    ("several seconds with OpenBLAS", 4, lambda: seconds("OpenBLAS"), 12),
     (
         "more than ten times as long",
         10,
