@@ -45,16 +45,16 @@ def check(ours, theirs, names=None, num_steps=10):
     refuse(["step"] * (bool(ours.step) != bool(theirs.step)), "is on one side only: give both one")
     weights = [(n, arrays(n, p, made[n])[1].astype(p.dtype)) for n, p in own.items()]
     own, shares = dict(tree_flatten(ours.model.load_weights(weights).parameters())), {}
-    last = {id(made[n]): own[n] for n in trained}
+    last = {id(made[n]): own[n] for n in trained}  # MLX's array for each tensor
     bad = [n for n in trained if own[n] is not last[id(made[n])]]
     refuse(bad, "is shared in PyTorch only: in MLX, use one module twice, or as_linear")
 
     def compare(what, mine, other, least=0):
         mine, other = arrays(what, mine, other)
         size, higher = mx.abs(other), mx.maximum(mine, other)
-        masked = (higher < -1e3) & (higher.max() > -1e3)  # far below the rest: no scale for it
+        masked = (higher < -1e3) & (higher.max() > -1e3)  # where all are, none is
         scale = max(mx.where(masked | ~mx.isfinite(size), 0, size).max().item(), least)
-        share = mx.abs(mine * 1.0 - other) / mx.where(masked, size, scale)  # 1 - 2 is no uint8
+        share = mx.abs(mine * 1.0 - other) / mx.where(masked, size, scale)  # uint8 would wrap
         share = mx.nan_to_num(share, nan=mx.inf, posinf=mx.inf)
         same = (mine == other) | (higher < -1e8)  # a mask may be -1e9 here and -inf there
         shares[what] = mx.where(same, 0, share).max().item()
