@@ -45,11 +45,11 @@ def ours_loss():
     return nn.losses.cross_entropy(ours(X), Y, reduction="mean")
 
 
-theirs_optimizer = torch.optim.AdamW(theirs.parameters(), 1e-3, weight_decay=0.01)
-ours_optimizer = optim.AdamW(1e-3, weight_decay=0.01, bias_correction=True)
+theirs_optimizer = torch.optim.AdamW(theirs.parameters(), 0.01, weight_decay=0.1)
+ours_optimizer = optim.AdamW(0.01, weight_decay=0.1, bias_correction=True)
 
 
-def theirs_step(i):
+def theirs_step(i):  # the number of the step
     theirs_optimizer.zero_grad()
     loss = theirs_loss()
     loss.backward()
