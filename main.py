@@ -57,7 +57,7 @@ num_steps = 1000
 
 # --- Model ---
 positions = mx.arange(block_size)
-causal_mask = positions[:, None] < positions  # True where the key (column) is after the query (row)
+causal_mask = positions[:, None] < positions  # True where the column's position is after the row's
 
 
 class RMSNorm(nn.Module):
@@ -129,10 +129,10 @@ class MicroGPT(nn.Module):
         self.wte = nn.Embedding(vocab_size_with_pad, n_embd)  # token embeddings
         self.wpe = nn.Embedding(block_size, n_embd)  # position embeddings
         self.norm_in = RMSNorm()
-        self.layers = [Block() for _ in range(n_layer)]  # MLX looks into lists, not into tuples
+        self.layers = [Block() for _ in range(n_layer)]  # MLX finds these in lists, not in tuples
         self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # never predicts PAD
-        self.apply(nn.init.normal(std=0.08))  # small random numbers; 0.08 is microgpt's
-        self.wte.weight[PAD] = 0.0  # what padding_idx does; no loss depends on it
+        self.apply(nn.init.normal(std=0.08))  # on all arrays; 0.08 is microgpt's
+        self.wte.weight[PAD] = 0.0  # as padding_idx does; no loss depends on it
 
     def __call__(self, idx, pad_mask=None):
         x = self.wte(idx) + self.wpe(positions[: idx.shape[1]])  # (B, T, C)
@@ -183,7 +183,7 @@ def loss_fn(model, input_ids, targets, pad_mask, target_mask):
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8  # microgpt's
 loss_and_grad = nn.value_and_grad(model, loss_fn)  # gradients of the model's parameters
-# Adam's running averages start too small, at 0. PyTorch always corrects that, MLX if asked.
+# Adam's averages of gradients start at 0, too small. PyTorch always corrects that, MLX if asked.
 optimizer = optim.Adam(learning_rate, betas=(beta1, beta2), eps=eps_adam, bias_correction=True)
 
 for step in range(num_steps):

@@ -57,7 +57,7 @@ num_steps = 1000
 # --- Model ---
 device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 positions = torch.arange(block_size, device=device)
-causal_mask = positions[:, None] < positions  # True where the key (column) is after the query (row)
+causal_mask = positions[:, None] < positions  # True where the column's position is after the row's
 
 
 class RMSNorm(nn.Module):
@@ -181,7 +181,7 @@ def loss_fn(model, input_ids, targets, pad_mask):
 
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8  # microgpt's
-# Adam's running averages start too small, at 0. PyTorch always corrects that, MLX if asked.
+# Adam's averages of gradients start at 0, too small. PyTorch always corrects that, MLX if asked.
 optimizer = torch.optim.Adam(model.parameters(), learning_rate, betas=(beta1, beta2), eps=eps_adam)
 
 for step in range(num_steps):

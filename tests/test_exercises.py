@@ -113,9 +113,10 @@ def sound():
     return bug.run("none")
 
 
-@pytest.mark.parametrize("key", [key for key, _ in bug.BUGS[1:]])
-def test_a_bug_leaves_a_sign_and_has_an_answer(key, sound):
-    printed, (*changes, why) = bug.run(key), bug.answer(key).splitlines()
+@pytest.mark.parametrize(("key", "question", "reason"), bug.BUGS[1:])
+def test_a_bug_leaves_a_sign_and_has_an_answer(key, question, reason, sound):
+    assert question.endswith("?")
+    printed, (*changes, _, why, mend) = bug.run(key), bug.answer(key, reason).splitlines()
     losses, names, usual = lesson.losses(printed), lesson.samples(printed), lesson.losses(sound)
     assert "num params: 102848" in sound and "" not in lesson.samples(sound)
     assert {
@@ -124,7 +125,7 @@ def test_a_bug_leaves_a_sign_and_has_an_answer(key, sound):
         "counted": all(a < b - 0.4 for a, b in zip(losses[1:], usual[1:], strict=True)),
         "adam": losses[0] == usual[0] and losses[1] > usual[1] + 1,
         "tuple": "num params: 4544" in printed,
-        "inverted": names == [""] * 20 and "num params: 102848" in printed,
+        "invert": names == [""] * 20 and "num params: 102848" in printed,
     }[key]
-    assert {line[:2] for line in changes if line} == {"- ", "+ "}
-    assert ": " in why and "http" not in why
+    assert {line[:2] for line in changes} == {"- ", "+ "} and len(changes) < 8
+    assert why == reason and mend.startswith("What to do: ") and "http" not in mend

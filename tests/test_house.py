@@ -79,5 +79,6 @@ def test_links_resolve(path):
 
 def test_every_patch_has_its_row_and_every_trap_too():
     assert sorted(re.findall(r"\(tests/patches/(.*)\.patch\) \|", README)) == lesson.PATCH_NAMES
-    rows = re.findall(r"^\| <!-- (\w+) -->", README, re.MULTILINE)
+    rows = dict(re.findall(r"^\| <!-- (\w+) --> (.*)$", README, re.MULTILINE))
     assert sorted(rows) == sorted(edits.TRAPS), "README's table of mistakes and edits.TRAPS"
+    assert all(key in row.lower() for key, row in rows.items()), "a key is a word of its row"

@@ -1,6 +1,7 @@
 """README's patches apply and come back, and do what they are named after."""
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -49,6 +50,18 @@ def test_a_patch_calls_what_it_is_about(patch, module, function, monkeypatch):
     monkeypatch.setattr(module, function, None)
     with pytest.raises(TypeError, match="'NoneType' object is not callable"):
         lesson.train(lesson.load(lesson.MAIN, patch), range(1))
+
+
+@pytest.mark.parametrize("patch", lesson.PATCH_NAMES)
+def test_a_patch_hands_on_the_padding_mask_and_stays_finite(patch):
+    main = lesson.load(lesson.MAIN, patch)
+    input_ids, targets, pad_mask, target_mask = main.make_batch(["emma", "bo"] * 2, 0, 4)
+    everything = mx.ones_like(pad_mask)
+    losses = [
+        main.loss_fn(main.model, input_ids, targets, mask, target_mask).item()
+        for mask in (pad_mask, everything)
+    ]
+    assert losses[0] != losses[1] and math.isfinite(losses[1])
 
 
 def test_many_machines_leaves_no_sum_to_be_computed():

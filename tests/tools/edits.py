@@ -35,7 +35,7 @@ TRAPS = {  # the mistakes that raise no error, by the key in a row of README's t
     "counted": PLAIN_MEAN,
     "ignored": [*PLAIN_MEAN, ("s[1:] + [0] * pad", "s[1:] + [-100] * pad")],
     "axis": [("mx.softmax(att, axis=-1)", "mx.softmax(att)")],
-    "inverted": ["fast", ("mx.logical_not(hidden)", "hidden")],
+    "invert": ["fast", ("mx.logical_not(hidden)", "hidden")],
     "tril": [
         (LAST_LAYER, f"{LAST_LAYER}\n        {TRIL}"),
         ("mx.where(causal_mask[:T, :T],", "mx.where(self.tril[:T, :T] == 0,"),

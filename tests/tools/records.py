@@ -29,11 +29,16 @@ def read(name):
     if not path.exists():
         command = COMMANDS.get(name, "uv run python -m tests.measure.bench --record")
         raise FileNotFoundError(f"{path.relative_to(lesson.ROOT)} is missing: run `{command}`")
-    return json.loads(path.read_text(encoding="utf-8"))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record.pop("sum", None) != lesson.digest(json.dumps(record)):
+        raise ValueError(f"{path.relative_to(lesson.ROOT)} was changed by hand: measure it anew")
+    return record
 
 
 def write(name, record):
     """Put a dict in the place of the record of that name, one of its entries a line."""
+    record = json.loads(json.dumps(record))  # as it will be read
+    record = record | {"sum": lesson.digest(json.dumps(record))}
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in record.items()]
     path = FOLDER / f"{name}.json"
     beside = path.with_suffix(".new")
