@@ -95,10 +95,9 @@ def test_keep(prompt):
 
 def test_heads(prompt):
     """It prints a square for each head of each block, and puts softmax back."""
-    printed, softmax = paste(prompt, "heads"), mx.softmax
-    assert printed.count("array(") == prompt.n_layer
-    assert printed.count("\n") >= prompt.n_layer * prompt.n_head * 6
-    assert mx.softmax is softmax is not prompt.show
+    rows = paste(prompt, "heads", '"maria"', '"marianna"').split("\n")
+    assert [len(row.split()) for row in rows if row] == [9] * 9 * prompt.n_layer * prompt.n_head
+    assert mx.softmax is prompt.softmax is not prompt.show
 
 
 def test_all_code_for_the_prompt_is_tested():
@@ -123,7 +122,7 @@ def test_a_bug_leaves_a_sign_and_has_an_answer(key, question, reason, sound):
         "probabilities": losses == usual and max(map(len, names)) == 16,
         "tril": names == [""] * 20 and "num params: 103360" in printed,
         "counted": all(a < b - 0.4 for a, b in zip(losses[1:], usual[1:], strict=True)),
-        "adam": losses[0] == usual[0] and losses[1] > usual[1] + 1,
+        "adam": losses[0] == usual[0] and losses[1] > usual[1] + 0.2,
         "tuple": "num params: 4544" in printed,
         "invert": names == [""] * 20 and "num params: 102848" in printed,
     }[key]

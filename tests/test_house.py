@@ -18,7 +18,7 @@ README = TEXTS[lesson.ROOT / "README.md"]
 def test_ruff_has_nothing_to_say(command):
     command = [sys.executable, "-m", "ruff", *command.split(), str(lesson.ROOT)]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
-    hint = "run `uv run ruff check --fix; uv run ruff format`"
+    hint = "shorten what is too long, then `uv run ruff check --fix; uv run ruff format`"
     assert result.returncode == 0, f"{result.stdout}{result.stderr}{hint}"
 
 
@@ -38,7 +38,7 @@ def test_records_are_of_the_code_as_it_is():
         keys.setdefault(name, []).append(key or "")
     commands = [records.COMMANDS[name].format(" ".join(found)) for name, found in keys.items()]
     hint = "or, if no figure moves (a new name): `uv run python -m tests.tools.records`"
-    assert commands == [], hint
+    assert not commands, "\n".join(["measure anew:", *commands, hint])
 
 
 def remarks(path):
@@ -63,9 +63,9 @@ def test_both_scripts_have_the_same_comments():
 def test_versions_are_those_that_are_pinned():
     project = (lesson.ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (pinned,) = set(re.findall(r'"mlx[^"=]*==([\d.]+)', project))
-    for text in TEXTS.values():
+    for path, text in TEXTS.items():
         named = re.findall(r"mlx(?:-cpu|\[\w+\])?==(\d[\d.]*\d)|MLX (\d+\.\d+\.\d+)", text)
-        assert {version for pair in named for version in pair if version} <= {pinned}
+        assert {version for pair in named for version in pair if version} <= {pinned}, path
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.parent.name)

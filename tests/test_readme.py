@@ -30,7 +30,8 @@ def test_the_shapes_are_those_of_the_first_batch(fresh):
     letters, numbers = (re.findall(r"\(([^)]*)\)", found)[i::2] for i in (0, 1))
     assert len(letters) == 5
     for names, shape in zip(letters, numbers, strict=True):
-        assert ", ".join(str(sizes[name]) for name in names.split(", ")) == shape
+        shown = ", ".join(str(sizes[name]) for name in names.split(", "))
+        assert shown == shape, "README.md: the shapes of the first batch"
     assert f"the {sum(p.size for _, p in fresh.tree_flatten(fresh.model.parameters())):,}" in README
 
 
@@ -169,6 +170,7 @@ def test_a_claim(claim):
     phrase, low, values, high = claim
     hint = f"mend README.md, and CLAIMS in test_readme.py: `{phrase}`"
     assert README.count(phrase) == 1, hint
+    assert all(low <= float(figure) <= high for figure in re.findall(r"\d+\.\d\d", phrase)), hint
     assert values() and all(low <= value <= high for value in values()), f"{hint}: {values()}"
 
 

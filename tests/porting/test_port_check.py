@@ -16,7 +16,7 @@ ROUNDING = 1e-5  # float32 rounds at 6e-8, and sums add that up
 BFLOAT16 = 2e-2  # it rounds at 4e-3
 DTYPES = [(mx.float32, 0.1, ROUNDING), (mx.bfloat16, 1, BFLOAT16)]
 OURS = [optim.SGD(0.01), optim.AdamW(0.01, weight_decay=0.01, bias_correction=True)]
-
+CPU = ("torch.accelerator.current_accelerator(check_available=True) or ", "")  # the twin on it
 fc, twice = lambda m, x: m.fc(x), lambda m, x: m.fc2(m.fc(x))
 
 
@@ -200,13 +200,13 @@ def test_what_does_not_fit_is_refused_in_a_line(message, port):
 
 
 def test_the_lesson_is_a_right_port():
-    def side(script):
-        lesson = lesson_tools.load(script)
+    def side(script, *edit):
+        lesson = lesson_tools.load(script, *edit)
         model, batch = lesson.model, lesson.make_batch(lesson.docs, 0, 32)
         loss, step = lesson.loss_fn, lambda i: lesson_tools.train(lesson, [i])[0]
         return Side(model, lambda: model(batch[0], batch[2]), lambda: loss(model, *batch), step)
 
-    found = check(side(lesson_tools.MAIN), theirs := side(lesson_tools.TWIN))
+    found = check(side(lesson_tools.MAIN), theirs := side(lesson_tools.TWIN, CPU))
     assert all(p.grad is None for p in theirs.model.parameters())
     assert len(found) == 2 + 15 + 10 and max(found.values()) < ROUNDING
 

@@ -40,8 +40,11 @@ def source(path, *edits):
             command = ["git", "apply", *patches]
             result = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
             if result.returncode != 0:
-                hint = "`uv run python -m tests.tools.render` mends what main.py has changed"
-                raise ValueError(f"{' '.join(command)}: {result.stderr}{hint}; or two collide")
+                check = ["git", "apply", "--check"]
+                bad = [p for p in patches if subprocess.run([*check, p], cwd=folder).returncode]
+                hint = "`uv run python -m tests.tools.render` mends it, or says what is missing"
+                reason = f"{bad[0]} alone fails: {hint}" if bad else f"{', '.join(patches)} collide"
+                raise ValueError(f"{reason}\n{result.stderr}")
             text = copy.read_text(encoding="utf-8")
     for old, new in (edit for edit in edits if not isinstance(edit, str)):
         if text.count(old) != 1:
@@ -114,7 +117,9 @@ def sample(module):
 def exercise(name):
     """The code of that name that README.md has for the prompt."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.search(rf"^```python {name}\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)[1]
+    found = re.search(rf"^```python {name}\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    assert found, f"README.md has no block `python {name}`"
+    return found[1]
 
 
 def is_computed(*trees):

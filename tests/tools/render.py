@@ -75,12 +75,15 @@ def refreshed(path):
     return "\n".join(diff) + "\n"
 
 
-MARKED = r"(```python (?=excerpt|\S*/)|```text |<!-- begin )(\S+)( -->)?\n(.*?)(?=\n```|\n<!-- end)"
+MARKED = (
+    r"(```python (?=excerpt|\S*/)|```text |<!-- begin )(\S+)( -->)?(?=\n)(.*?)(?=\n```|\n<!-- end)"
+)
 
 
 def block(match, where):
     """A marked block, written anew."""
     before, name, after, body = match.groups()
+    body = body[1:]  # after the line's end; there may be none
     make = getattr(tables, name, None)
     if name == "excerpt":
         new = excerpt(body, where)

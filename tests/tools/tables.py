@@ -61,14 +61,17 @@ def traps(body):
     head, line, *rows = body.strip().splitlines()
     found = records.read("traps")
     for i, row in enumerate(rows):
-        cells, key = row.split(" | "), re.match(r"\| (?:<!-- (\w+) -->)?", row)[1] or "as-it-is"
+        cells = [cell.strip() for cell in row.strip().strip("|").split("|")]
+        key = (re.findall("<!-- (.*?) -->", cells[0]) or ["as-it-is"])[0]
+        if len(cells) != 4:
+            sys.exit(f"README.md: the row of {key} needs four cells, with anything for the loss")
         if key not in edits.CHANGES:
             sys.exit(f"README.md: a mistake is marked {key}, which tests/tools/edits.py has not")
         if key not in found:
             sys.exit(f"not measured yet: run `{records.COMMANDS['traps'].format(key)}`")
         end = found[key]["end"][0]
         cells[1] = f"{end:,.0f}" if end > 100 else f"{end:.2f}"
-        rows[i] = " | ".join(cells)
+        rows[i] = f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
     return "\n".join([head, line, *rows])
 
 
