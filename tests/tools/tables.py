@@ -91,7 +91,7 @@ def batches(_):
         name = "main.py" if size == 32 else f"batch size {size}"
         speeds = [f"{whole[device][name]['names/s']:,}" for device in (cpu, gpu)]
         loss = sum(found[f"batch-{size}"]["unseen"]) / 3
-        rows.append([size, f"{1000 * size:,}", *speeds, f"{loss:.2f}"])
+        rows.append([size, f"{size}k", *speeds, f"{loss:.2f}"])  # names in 1,000 steps
     head = "batch size", "names", "CPU", "GPU", "loss"
     return grid(head, rows)
 
