@@ -47,15 +47,6 @@ BUGS = [  # a key of edits.TRAPS, what to ask, and the answer to that
 ]
 
 
-def run(key):
-    """What main.py prints with the mistake of that name, in 100 steps."""
-    main = lesson.load(lesson.MAIN, *edits.TRAPS.get(key, []))
-    main.num_steps = 100
-    lesson.train(main, range(main.num_steps))
-    lesson.sample(main)
-    return main.printed
-
-
 def answer(key, reason):
     """The lines that the mistake changes, the reason, and what README's table says."""
     changes = edits.TRAPS.get(key, [])
@@ -74,4 +65,7 @@ if __name__ == "__main__":
     parser.add_argument("--answer", action="store_true", help="show the changed lines, and why")
     arguments = parser.parse_args()
     key, question, reason = BUGS[arguments.number]
-    print(answer(key, reason) if arguments.answer else f"{run(key)}\n{question}")
+    if arguments.answer:
+        print(answer(key, reason))
+    else:
+        print(f"{lesson.short_run(*edits.TRAPS.get(key, []))}\n{question}")

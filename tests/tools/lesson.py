@@ -114,6 +114,15 @@ def sample(module):
     return samples(printed)
 
 
+def short_run(*edits):
+    """What main.py, edited, prints from top to bottom if it has 100 steps."""
+    module = load(MAIN, *edits)
+    module.num_steps = 100
+    train(module, range(module.num_steps))
+    sample(module)
+    return module.printed
+
+
 def exercise(name):
     """The code of that name that README.md has for the prompt."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

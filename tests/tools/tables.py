@@ -8,8 +8,11 @@ from tests.tools import draw, edits, lesson, records
 
 def grid(head, rows):
     """A table in Markdown."""
-    lines = (" | ".join(map(str, cells)) for cells in [head, ["---"] * len(head), *rows])
-    return "\n".join(f"| {line} |".replace("|  |", "| |") for line in lines)
+    return "\n".join(line(cells) for cells in [head, ["---"] * len(head), *rows])
+
+
+def line(cells):
+    return "|" + "".join(f" {cell} |" if cell != "" else " |" for cell in cells)
 
 
 def first_screen(_):
@@ -58,7 +61,7 @@ def temperatures(_):
 
 def traps(body):
     """The same table of mistakes, with the losses at the end as they were measured."""
-    head, line, *rows = body.strip().splitlines()
+    head, under, *rows = body.strip().splitlines()
     found = records.read("traps")
     for i, row in enumerate(rows):
         cells = [cell.strip() for cell in row.strip().strip("|").split("|")]
@@ -71,8 +74,8 @@ def traps(body):
             sys.exit(f"not measured yet: run `{records.COMMANDS['traps'].format(key)}`")
         end = found[key]["end"][0]
         cells[1] = f"{end:,.0f}" if end > 100 else f"{end:.2f}"
-        rows[i] = f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
-    return "\n".join([head, line, *rows])
+        rows[i] = line(cells)
+    return "\n".join([head, under, *rows])
 
 
 def benches():
