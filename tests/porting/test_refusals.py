@@ -1,0 +1,78 @@
+"""What can't be compared is refused in one line, which says what may be wrong."""
+
+import mlx.core as mx
+import mlx.nn as nn
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+from tests.porting.port_check import check  # noqa: E402
+from tests.porting.test_port_check import linear, pair, shared, tied  # noqa: E402
+
+HERE, THERE = nn.Linear(8, 8), torch.nn.Linear(8, 8)
+DEEP = "encoder_layer_with_a_long_name_for_its_attention"
+
+
+def changed(side, change=None, **parts):
+    """The linear port, one side of which has a changed model, or other parts."""
+    sides = linear()
+    change(sides[side].model) if change else None
+    sides[side] = sides[side]._replace(**parts)
+    return sides
+
+
+def named(theirs, ours, names=None):
+    """A linear layer under these names; they are compared before anybody calls it."""
+    return *pair({theirs: THERE}, {ours: HERE}), names
+
+
+def inside(ours, names=None):
+    """torch.nn.Sequential, and in MLX what may seem to be the same."""
+    return *pair({"fc": torch.nn.Sequential(THERE)}, {"fc": ours}), names
+
+
+REFUSED = [
+    ("model: give MLX's Side first", lambda: linear()[::-1]),
+    ("put several models into one", lambda: changed(1, model=[THERE, THERE])),
+    ("step: is on one side only", lambda: changed(1, step=lambda i: 0.0)),
+    ("step: is on one side only", lambda: changed(0, step=lambda i: 0.0)),
+    ("fc: is quantized", lambda: pair({"fc": THERE}, {"fc": nn.QuantizedLinear(64, 8)})),
+    # Names:
+    ("or is it fc.0.bias, fc.0.weight there", lambda: inside(nn.Sequential(HERE))),
+    ("or is it module.bias, module.weight there", lambda: named("module", "fc")),
+    (f"^{DEEP}.bias and 1 more: .* or is it {DEEP[:-1]}.bias", lambda: named(DEEP[:-1], DEEP)),
+    (
+        "^fc.wait: .* finds none.* it wait there",
+        lambda: [*linear(wait=mx.ones(3)), {"fc.wait": "fc.bias"}],
+    ),
+    ("^fc.wait: is not in PyTorch", lambda: [*linear(), {"fc.bias": "fc.wait"}]),
+    ("^net.bias: is PyTorch's name:", lambda: named("net", "fc", {"net.bias": "fc.bias"})),
+    ("fc.0.bias: is in names.* tuples", lambda: inside((HERE,), {"fc.0.bias": "fc.0.bias"})),
+    ("fc.0.weight: is not in MLX: .* tuples", lambda: inside((HERE,))),
+    ("is not in MLX: .* begin with _", lambda: named("_fc", "_fc")),
+    ("mask: is not in PyTorch: .* a constant's name with _$", lambda: linear(mask=mx.ones(3))),
+    ("extra.bias: is .* out .bias=False", lambda: linear(extra={"bias": mx.ones(8)})),
+    ("fc.bias: is not in MLX: add it", lambda: changed(0, lambda m: m.fc.pop("bias"))),
+    # Tensors:
+    (r"\(3,\) in MLX, \(8,\) in", lambda: changed(0, lambda m: m.fc.update({"bias": mx.ones(3)}))),
+    ("fc.bias: .* frozen in MLX only", lambda: changed(0, lambda m: m.freeze(keys="bias"))),
+    ("fc.bias, .* in MLX only", lambda: changed(1, lambda m: m.requires_grad_(False))),
+    ("is shared in PyTorch only", lambda: shared(nn.Linear(8, 8))),
+    ("is shared in PyTorch only", lambda: tied(fc2=nn.Linear(4, 8, bias=False))),
+    # Outputs and losses:
+    ("logits: is empty", lambda: linear(lambda m, x: m.fc(x)[:0])),
+    ("logits: is no array", lambda: [s._replace(logits=dict) for s in linear()]),  # of nothing
+    (r"logits: \(8,\) in MLX, \(5, 8\) in", lambda: linear(run_ours=lambda m, x: m.fc(x)[0])),
+    ("logits.*: is on one", lambda: linear(run_ours=lambda m, x: (x, x))),
+    ("loss: .* no batch", lambda: changed(0, loss=lambda: mx.zeros(3))),
+    ("loss: .* no .item", lambda: changed(1, loss=lambda: 3.0)),
+    ("loss: .* no tuple", lambda: changed(0, loss=lambda: (mx.array(3.0), 0))),
+]
+BAD = [None, abs, ["fc.bias", abs], (), ("fc.bias", ""), ("fc.bias", torch.detach), ("fc.bias", id)]
+REFUSED += [("^fc.bias: needs|MLX only", lambda b=b: [*linear(), {"fc.bias": b}]) for b in BAD]
+
+
+@pytest.mark.parametrize(("message", "port"), REFUSED)
+def test_it_is_refused_in_a_line(message, port):
+    with pytest.raises(ValueError, match=message) as error:
+        check(*port())
+    assert len(str(error.value)) < 230 and "\n" not in str(error.value)
