@@ -26,10 +26,7 @@ def check(ours, theirs, names=None, num_steps=10):
     ValueError: they don't fit. It changes both models' weights, gradients and running averages.
     """
     kinds = isinstance(ours.model, nn.Module), isinstance(theirs.model, torch.nn.Module)
-    refuse(
-        ["model"] * (not all(kinds)),
-        "give MLX's Side first, and put several models into one module",
-    )
+    refuse(["model"] * (not all(kinds)), "give MLX's Side first, and several models as one module")
     refuse(["step"] * (bool(ours.step) != bool(theirs.step)), "is on one side only: give both one")
     buffers = dict(theirs.model.named_buffers(remove_duplicate=False))
     tensors = buffers | dict(theirs.model.named_parameters(remove_duplicate=False))
@@ -60,7 +57,7 @@ def check(ours, theirs, names=None, num_steps=10):
     bad = any(getattr(loss, "shape", "none") for loss in losses)
     refuse(["loss"] * bad, "must be one scalar array on each side: no .item(), no tuple, no batch")
     unique = {n: p for n, p in theirs.model.named_parameters() if p.requires_grad}
-    grads = gradients(ours, theirs, made, unique) if unique else {}
+    grads = gradients(ours, theirs, made, trained, unique) if unique else {}
 
     # What is 0 but for rounding is divided by the largest gradient instead of itself.
     largest = max([g.abs().nan_to_num(0, 0, 0).max().item() for _, g in grads.values()], default=0)
@@ -110,9 +107,9 @@ def matched(model, tensors, names):
     return recipes, given
 
 
-def gradients(ours, theirs, made, unique):
+def gradients(ours, theirs, made, trained, unique):
     """For each of PyTorch's parameters MLX's gradient, by the chain rule, and PyTorch's."""
-    grads = dict(tree_flatten(nn.value_and_grad(ours.model, ours.loss)()[1]))
+    grads = dict(tree_flatten(nn.value_and_grad(ours.model, ours.loss)()[1] if trained else {}))
     for n, grad in grads.items():
         flat = memoryview(mx.contiguous(grad.astype(mx.complex64).flatten()))
         grad = torch.frombuffer(flat, dtype=torch.complex64).view(grad.shape)
@@ -120,10 +117,10 @@ def gradients(ours, theirs, made, unique):
     chain, to = [made[n] for n in grads], [*unique.values()]
     mine = torch.autograd.grad(chain, to, [*grads.values()], allow_unused=True)
     other = torch.autograd.grad(theirs.loss(), to, materialize_grads=True)
-    other = [grad.to_dense() for grad in other]
-    bad = [n for n, a, b in zip(unique, mine, other, strict=True) if a is None and b.any()]
+    found = [*zip(unique, mine, [grad.to_dense() for grad in other], strict=True)]
+    bad = [n for n, a, b in found if a is None and b.any()]
     refuse(bad, "is frozen in MLX only: unfreeze it, or freeze PyTorch's, too")
-    return {n: (b * 0 if a is None else a, b) for n, a, b in zip(unique, mine, other, strict=True)}
+    return {n: (b * 0 if a is None else a, b) for n, a, b in found}
 
 
 def compare(shares, what, mine, other, least=0):

@@ -32,9 +32,8 @@ def inside(ours, names=None):
 
 REFUSED = [
     ("model: give MLX's Side first", lambda: linear()[::-1]),
-    ("put several models into one", lambda: changed(1, model=[THERE, THERE])),
+    ("several models as one module", lambda: changed(1, model=[THERE, THERE])),
     ("step: is on one side only", lambda: changed(1, step=lambda i: 0.0)),
-    ("step: is on one side only", lambda: changed(0, step=lambda i: 0.0)),
     ("fc: is quantized", lambda: pair({"fc": THERE}, {"fc": nn.QuantizedLinear(64, 8)})),
     # Names:
     ("or is it fc.0.bias, fc.0.weight there", lambda: inside(nn.Sequential(HERE))),
@@ -55,7 +54,8 @@ REFUSED = [
     # Tensors:
     (r"\(3,\) in MLX, \(8,\) in", lambda: changed(0, lambda m: m.fc.update({"bias": mx.ones(3)}))),
     ("fc.bias: .* frozen in MLX only", lambda: changed(0, lambda m: m.freeze(keys="bias"))),
-    ("fc.bias, .* in MLX only", lambda: changed(1, lambda m: m.requires_grad_(False))),
+    ("fc.bias, .* frozen in MLX only", lambda: changed(0, lambda m: m.freeze())),
+    ("fc.bias, .* trained in MLX only", lambda: changed(1, lambda m: m.requires_grad_(False))),
     ("is shared in PyTorch only", lambda: shared(nn.Linear(8, 8))),
     ("is shared in PyTorch only", lambda: tied(fc2=nn.Linear(4, 8, bias=False))),
     # Outputs and losses:
