@@ -76,11 +76,11 @@ def shared(ours=None):
     return pair({"fc": once, "fc2": once}, {"fc": our_once, "fc2": ours or our_once}, twice)
 
 
-def tied(**more):
+def tied():
     head, wte = torch.nn.Linear(4, 8, bias=False), torch.nn.Embedding(8, 4)
     head.weight, x = wte.weight, torch.randint(8, (3, 5))
-    run_ours = twice if more else lambda m, x: m.fc.as_linear(m.fc(x))
-    return pair({"fc": wte, "fc2": head}, {"fc": nn.Embedding(8, 4)} | more, twice, run_ours, x)
+    run_ours = lambda m, x: m.fc.as_linear(m.fc(x))  # noqa: E731
+    return pair({"fc": wte, "fc2": head}, {"fc": nn.Embedding(8, 4)}, twice, run_ours, x)
 
 
 def hidden(factor=1):  # one of several outputs, and masks put other entries far from the rest
@@ -113,6 +113,7 @@ SPARSE = {"fc": torch.nn.Embedding(8, 4, sparse=True)}, {"fc": nn.Embedding(8, 4
 DIGIT = {"fc": torch.nn.ModuleDict({"0": torch.nn.Linear(8, 8)})}, {"fc": {"0": nn.Linear(8, 8)}}
 RIGHT += [lambda: pair(*FROZEN), lambda: pair(*SPARSE, x=torch.tensor([3, 5, 3]))]
 RIGHT += [lambda: pair(*DIGIT, lambda m, x: m.fc["0"](x))]  # keys of a dict
+RIGHT += [lambda: linear(lambda m, x: 2e4 * m.fc(x), lambda m, x: 2e4 * m.fc(x) + 0.05)]
 # Only rounding is left of a loss of 0, and of steps to a loss of almost 0:
 RIGHT += [lambda: level(0, error=1e-8)]
 RIGHT += [lambda: [s._replace(step=lambda i, n=n: 1e-9 * n) for n, s in enumerate(linear())]]
@@ -123,11 +124,14 @@ def test_a_right_port_differs_by_rounding(port):
     assert max(check(*port()).values()) < ROUNDING
 
 
+FILL = torch.tensor([1e9] + [0] * 7)  # it should have the same sign on both sides
 UNREAD = mx.array([0] * 5 + [1] * 3)  # a third of the bias
 MEAN = "fc2.running_mean after the passes"
 WRONG = [
     ("logits.a", lambda: hidden(2)),
     ("logits", lambda: convolution("ConvTranspose1d", 1)),
+    ("logits", lambda: linear(lambda m, x: 1e9 * m.fc(x), lambda m, x: 2e9 * m.fc(x))),
+    ("logits", lambda: linear(lambda m, x: m.fc(x) - FILL, lambda m, x: m.fc(x) + mx.array(FILL))),
     (MEAN, lambda: convolution("Conv1d", 1, momentum=0.9)),
     (f"{MEAN}, not in MLX", lambda: convolution("Conv1d", 1, track_running_stats=False)),
     ("loss", lambda: level(0, error=1)),

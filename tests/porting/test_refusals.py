@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from tests.porting.port_check import check  # noqa: E402
-from tests.porting.test_port_check import linear, pair, shared, tied  # noqa: E402
+from tests.porting.test_port_check import linear, pair, shared  # noqa: E402
 
 HERE, THERE = nn.Linear(8, 8), torch.nn.Linear(8, 8)
 DEEP = "encoder_layer_with_a_long_name_for_its_attention"
@@ -35,7 +35,6 @@ REFUSED = [
     ("several models as one module", lambda: changed(1, model=[THERE, THERE])),
     ("step: is on one side only", lambda: changed(1, step=lambda i: 0.0)),
     ("fc: is quantized", lambda: pair({"fc": THERE}, {"fc": nn.QuantizedLinear(64, 8)})),
-    # Names:
     ("or is it fc.0.bias, fc.0.weight there", lambda: inside(nn.Sequential(HERE))),
     ("or is it module.bias, module.weight there", lambda: named("module", "fc")),
     (f"^{DEEP}.bias and 1 more: .* or is it {DEEP[:-1]}.bias", lambda: named(DEEP[:-1], DEEP)),
@@ -51,14 +50,11 @@ REFUSED = [
     ("mask: is not in PyTorch: .* a constant's name with _$", lambda: linear(mask=mx.ones(3))),
     ("extra.bias: is .* out .bias=False", lambda: linear(extra={"bias": mx.ones(8)})),
     ("fc.bias: is not in MLX: add it", lambda: changed(0, lambda m: m.fc.pop("bias"))),
-    # Tensors:
     (r"\(3,\) in MLX, \(8,\) in", lambda: changed(0, lambda m: m.fc.update({"bias": mx.ones(3)}))),
     ("fc.bias: .* frozen in MLX only", lambda: changed(0, lambda m: m.freeze(keys="bias"))),
     ("fc.bias, .* frozen in MLX only", lambda: changed(0, lambda m: m.freeze())),
     ("fc.bias, .* trained in MLX only", lambda: changed(1, lambda m: m.requires_grad_(False))),
     ("is shared in PyTorch only", lambda: shared(nn.Linear(8, 8))),
-    ("is shared in PyTorch only", lambda: tied(fc2=nn.Linear(4, 8, bias=False))),
-    # Outputs and losses:
     ("logits: is empty", lambda: linear(lambda m, x: m.fc(x)[:0])),
     ("logits: is no array", lambda: [s._replace(logits=dict) for s in linear()]),  # of nothing
     (r"logits: \(8,\) in MLX, \(5, 8\) in", lambda: linear(run_ours=lambda m, x: m.fc(x)[0])),
