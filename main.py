@@ -1,13 +1,13 @@
 """
 microGPT, batched, in MLX. Run it with `uv run python main.py`.
 
-It learns from the names in input.txt, 32 at a time, to predict each next letter. Then it
-makes up 20 names.
+It learns from the names in input.txt to predict each next letter. Then it makes up 20 names.
 
-What is new is the batch: arrays get one more axis, B. The price: names differ in length but the
-rows of an array don't, so short names are padded, and attention and loss get a mask each.
+A batch of 32 names gives arrays one more axis, B. The price: names differ in length but the rows
+of an array don't, so short names are padded, and attention and loss get a mask each.
 
-main.py (MLX) and tests/pytorch_batched.py (PyTorch) are one lesson: diff them.
+Two diffs are the lesson: from tests/one_at_a_time.py to main.py, what batching adds, and from
+tests/pytorch_batched.py to main.py, what the framework changes.
 
 References:
 - Vaswani et al. 2017, Attention Is All You Need, https://arxiv.org/abs/1706.03762
@@ -46,18 +46,45 @@ vocab_size_with_pad = vocab_size + 1
 print(f"vocab size: {vocab_size} (+1 pad = {vocab_size_with_pad})")
 
 # --- Hyperparameters ---
-# In shapes, B is the batch size, T the number of tokens, C how many numbers stand for one.
-n_embd = 64  # C: the embedding size
+# In shapes: B names, T tokens each, C numbers a token.
+n_embd = 64  # C
 n_head = 4  # attention heads
 n_layer = 2  # blocks
-block_size = 16  # the most tokens that the model reads at once
+block_size = 16  # the most tokens that the model can read; nothing to do with Block
 head_dim = n_embd // n_head  # the size of one head's queries, keys and values
 batch_size = 32  # B
 num_steps = 1000
 
+
+# --- Batching ---
+def make_batch(docs, step, batch_size):
+    """Make batch number `step` of docs, padded on the right. After the last doc, start over.
+
+    Returns (B, T) arrays: input_ids and target_ids int32, pad_masks bool, target_masks float32.
+    B is batch_size, T the longest row's length, at most block_size. A target is the next token.
+    Padding is PAD in input_ids, 0 in target_ids, True in pad_masks and 0.0 in target_masks.
+    """
+    sequences = []
+    for i in range(step * batch_size, (step + 1) * batch_size):
+        doc = docs[i % len(docs)][:block_size]  # no more can be read
+        toks = [BOS] + [uchars.index(ch) for ch in doc] + [BOS]
+        sequences.append(toks[: block_size + 1])
+    max_len = max(len(s) for s in sequences)
+
+    input_ids, target_ids, pad_masks, target_masks = [], [], [], []
+    for s in sequences:
+        n = len(s) - 1  # the number of inputs, and of targets
+        pad = max_len - len(s)
+        input_ids.append(s[:n] + [PAD] * pad)
+        target_ids.append(s[1:] + [0] * pad)  # any id but PAD would do: target_masks hides it
+        pad_masks.append([False] * n + [True] * pad)
+        target_masks.append([1.0] * n + [0.0] * pad)
+    return tuple(mx.array(x) for x in (input_ids, target_ids, pad_masks, target_masks))
+
+
 # --- Model ---
 positions = mx.arange(block_size)
-causal_mask = positions[:, None] < positions  # True where the column's position is after the row's
+causal_mask = positions[:, None] < positions  # True above the diagonal: the future
 
 
 class RMSNorm(nn.Module):
@@ -80,8 +107,8 @@ class CausalSelfAttention(nn.Module):
 
     def __call__(self, x, pad_mask=None):
         B, T, C = x.shape
-        # Queries, keys and values, with C split into heads: (B, n_head, T, head_dim).
-        q = self.wq(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
+        # Queries, keys and values, with C split into heads.
+        q = self.wq(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)  # (B, n_head, T, head_dim)
         k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         att = q @ k.swapaxes(2, 3) / head_dim**0.5  # scores: (B, n_head, T, T)
@@ -130,7 +157,7 @@ class MicroGPT(nn.Module):
         self.wpe = nn.Embedding(block_size, n_embd)  # position embeddings
         self.norm_in = RMSNorm()
         self.layers = [Block() for _ in range(n_layer)]  # MLX finds these in lists, not in tuples
-        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)  # never predicts PAD
+        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)
         self.apply(nn.init.normal(std=0.08))  # on all arrays; 0.08 is microgpt's
         self.wte.weight[PAD] = 0.0  # as padding_idx does; no loss depends on it
 
@@ -148,31 +175,6 @@ device = mx.default_device()  # the GPU, where MLX was installed with support fo
 print(f"device: {device}")
 
 
-# --- Batching ---
-def make_batch(docs, step, batch_size):
-    """Make batch number `step` of docs, padded on the right. After the last doc, start over.
-
-    Returns (B, T) arrays: input_ids and target_ids int32, pad_masks bool, target_masks float32.
-    B is batch_size, T the longest row's length, at most block_size. A target is the next token.
-    Padding is PAD in input_ids, 0 in target_ids, True in pad_masks and 0.0 in target_masks.
-    """
-    sequences = []
-    for i in range(step * batch_size, (step + 1) * batch_size):
-        toks = [BOS] + [uchars.index(ch) for ch in docs[i % len(docs)][:block_size]] + [BOS]
-        sequences.append(toks[: block_size + 1])
-    max_len = max(len(s) for s in sequences)
-
-    input_ids, target_ids, pad_masks, target_masks = [], [], [], []
-    for s in sequences:
-        n = len(s) - 1  # the number of inputs, and of targets
-        pad = max_len - len(s)
-        input_ids.append(s[:n] + [PAD] * pad)
-        target_ids.append(s[1:] + [0] * pad)  # any character's id would do: target_masks hides it
-        pad_masks.append([False] * n + [True] * pad)
-        target_masks.append([1.0] * n + [0.0] * pad)
-    return tuple(mx.array(x) for x in (input_ids, target_ids, pad_masks, target_masks))
-
-
 # --- Training ---
 def loss_fn(model, input_ids, targets, pad_mask, target_mask):
     """Mean cross-entropy over the real targets of a batch, a scalar."""
@@ -183,7 +185,7 @@ def loss_fn(model, input_ids, targets, pad_mask, target_mask):
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8  # microgpt's
 loss_and_grad = nn.value_and_grad(model, loss_fn)  # gradients of the model's parameters
-# Adam's averages of gradients start at 0, too small. PyTorch always corrects that, MLX if asked.
+# Adam's averages start at 0: early averages are too small. PyTorch corrects that, MLX if asked.
 optimizer = optim.Adam(learning_rate, betas=(beta1, beta2), eps=eps_adam, bias_correction=True)
 
 for step in range(num_steps):
