@@ -7,13 +7,11 @@ what is wrong with them. Number 0 has no mistake.
 """
 
 import argparse
-import difflib
-import re
 
-from tests.tools import edits, lesson
+from tests import edits, lesson
 
-BUGS = [  # a key of edits.TRAPS, what to ask, and the answer to that
-    ("none", "This is main.py as it is. What is wrong with numbers 1 to 6?", "Nothing here."),
+BUGS = [  # a key of edits.ALL, what to ask, and the answer to that
+    ("none", "This is main.py as it is. What is wrong with the other numbers?", "Nothing here."),
     (
         "probabilities",
         "All losses are those of number 0. So why are the names gibberish?",
@@ -21,7 +19,7 @@ BUGS = [  # a key of edits.TRAPS, what to ask, and the answer to that
     ),
     (
         "tril",
-        "A loss of 0! Which number is not that of number 0, and what does it count?",
+        "A loss of 0! Which line differs from number 0, and what does its number count?",
         "There are 512 parameters more: two masks of 16 x 16, filled with random numbers.",
     ),
     (
@@ -41,22 +39,17 @@ BUGS = [  # a key of edits.TRAPS, what to ask, and the answer to that
     ),
     (
         "invert",
-        "A loss of 0 again, but with all parameters. (It has the patch `fast`.) What is read?",
+        "A loss of 0 again, but with all parameters. MLX's own attention stands in for ours here. "
+        "What does it read?",
         "Just what should be hidden: the letters to come.",
     ),
 ]
 
 
 def answer(key, reason):
-    """The lines that the mistake changes, the reason, and what README's table says."""
-    changes = edits.TRAPS.get(key, [])
-    right = [change for change in changes if isinstance(change, str)]  # a patch is no mistake
-    scripts = [lesson.source(lesson.MAIN, *edit).splitlines() for edit in (right, changes)]
-    lines = [line for line in difflib.ndiff(*scripts) if line[0] in "-+"]
-    readme = (lesson.ROOT / "README.md").read_text(encoding="utf-8")
-    row = re.search(rf"^\| <!-- {key} --> (.*) \|$", readme, re.MULTILINE)
-    mend = re.sub(r" \([^()]*\[.*?\]\(http.*?\)\)", "", row[1].split(" | ")[-1]) if row else ""
-    return "\n".join([*lines, "", reason, *[f"What to do: {mend}"] * bool(mend)])
+    """The lines that the mistake changes, and the reason."""
+    right = [edit for edit in edits.ALL[key] if isinstance(edit, str)]  # a patch is no mistake
+    return "\n".join([*lesson.changed(right, edits.ALL[key]), "", reason])
 
 
 if __name__ == "__main__":
@@ -68,4 +61,4 @@ if __name__ == "__main__":
     if arguments.answer:
         print(answer(key, reason))
     else:
-        print(f"{lesson.short_run(*edits.TRAPS.get(key, []))}\n{question}")
+        print(f"{lesson.short_run(*edits.ALL[key])}\n{question}")

@@ -1,41 +1,22 @@
-import ctypes
-import os
-import subprocess
-import sys
-
 import mlx.core as mx
 import pytest
 
-from tests.tools import lesson
+from tests import lesson
 
 
-def pytest_configure():
-    """Stop where LD_PRELOAD can't be loaded: every process would complain, and tests fail."""
-    for library in os.environ.get("LD_PRELOAD", "").split():
-        try:
-            ctypes.CDLL(library)
-        except OSError:
-            pytest.exit(f"there is no {library}: install it or `unset LD_PRELOAD`", returncode=1)
+def pytest_collection_modifyitems(items):
+    """What the scripts compute comes first, so that the first red test says most."""
+    first = "test_batching", "test_model", "test_diffs"
+    items.sort(key=lambda item: item.path.stem not in first)
 
 
-def pytest_collection_finish(session):
-    """Start `python main.py` before the first test, if any wants it: it takes a while."""
-    if any("whole_run" in item.fixturenames for item in session.items):
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
-        session.reader = subprocess.Popen([sys.executable, str(lesson.MAIN)], **pipes)
-
-
-def pytest_sessionfinish(session):
-    if hasattr(session, "reader"):
-        session.reader.kill()
-
-
-@pytest.fixture(scope="session")
-def whole_run(request):
-    """What `python main.py` prints, run as a reader does, on this machine's default device."""
-    output, error = request.session.reader.communicate(timeout=600)
-    assert (request.session.reader.returncode, error) == (0, "")
-    return output
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Where there is no git, what needs it is skipped."""
+    try:
+        return (yield)
+    except lesson.NoGit as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,10 +25,12 @@ def exact():
     mx.set_default_device(mx.cpu)
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """A test that writes a file writes it there."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="session")
+def whole_run():
+    """What `python main.py` prints, run as a reader does, on this machine's default device."""
+    output, error = lesson.run([lesson.MAIN])
+    assert error == ""
+    return output
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +39,19 @@ def fresh():
     return lesson.load(lesson.MAIN)
 
 
-@pytest.fixture(scope="session")
-def trained():
-    """main.py after 20 steps of its training loop, a module."""
+def after_20_steps():
     module = lesson.load(lesson.MAIN)
     lesson.train(module, range(20))
     return module
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """main.py after 20 steps of its training loop, a module."""
+    return after_20_steps()
+
+
+@pytest.fixture
+def prompt():
+    """The same, for a test that changes it."""
+    return after_20_steps()

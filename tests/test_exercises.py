@@ -10,32 +10,31 @@ import re
 import mlx.core as mx
 import pytest
 
-from tests import bug
-from tests.tools import edits, lesson
+from tests import bug, edits, lesson, page
+
+LIKE_LENGTH = edits.EXPERIMENTS["like-length"]
+CLOSE = 1e-5  # rounding, see test_model.py
 
 
 def paste(module, name, old="", new=""):
-    """Type an exercise's code at the prompt, line by line, edited. Returns what it prints."""
-    text = lesson.exercise(name)
+    """Type a block's code at the prompt, line by line, edited. Returns what it prints."""
+    text = page.block(f"python {name}")
     assert old in text
+    return at_the_prompt(module, text.replace(old, new))
+
+
+def at_the_prompt(module, text):
+    """Type code at the prompt. Returns what it prints, tracebacks among it."""
     console = code.InteractiveConsole(vars(module))
-    console.write = pytest.fail  # a traceback
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        for line in [*text.replace(old, new).splitlines(), ""]:
+        console.write = output.write
+        for line in [*text.splitlines(), ""]:
             console.push(line)
     return output.getvalue()
 
 
 def close(a, b):
-    return mx.allclose(a, b, rtol=1e-5, atol=1e-5).item()  # rounding, see test_model.py
-
-
-@pytest.fixture
-def prompt():
-    """main.py after 20 steps, a module that a test may change."""
-    module = lesson.load(lesson.MAIN)
-    lesson.train(module, range(20))
-    return module
+    return mx.allclose(a, b, rtol=CLOSE, atol=CLOSE).item()
 
 
 def logits_of(prompt, name):
@@ -43,12 +42,42 @@ def logits_of(prompt, name):
     return prompt.model(mx.array([[prompt.BOS, *map(prompt.uchars.index, name)]]))[0, -1]
 
 
-@pytest.mark.parametrize("exercise", ["as-it-is", "left"])
+def test_one_by_one(prompt):
+    """The batch's loss is the mean over all letters of 32 names, and not the mean of 32 means."""
+    printed = paste(prompt, "one_by_one")
+    together, alone, means = map(float, re.findall(r"\d\.\d{4,}", printed))
+    assert together == pytest.approx(alone, rel=CLOSE)
+    assert together != pytest.approx(means, rel=1e-3)
+    assert re.search(r"\d+ times as long", printed)
+
+
+def test_heads(prompt):
+    """It prints a square for each head of each block, and puts softmax back, whatever happens."""
+    softmax = mx.softmax
+    rows = paste(prompt, "heads", 'heads("maria")', 'heads("marianna")').split("\n")
+    assert [len(row.split()) for row in rows if row] == [9] * 9 * prompt.n_layer * prompt.n_head
+    assert mx.softmax is softmax
+    for unfit in ("Maria", "a" * 16):
+        assert "Error" in at_the_prompt(prompt, f'heads("{unfit}")')
+        assert mx.softmax is softmax
+
+
+def test_surprise(prompt):
+    rows = [line.split()[:2] for line in paste(prompt, "surprise").splitlines()]
+    letters, costs = zip(*rows, strict=True)
+    assert letters == (*"maria", "end")
+    input_ids, targets, _, _ = prompt.make_batch(["maria"], 0, 1)
+    probabilities = mx.softmax(prompt.model(input_ids)[0], axis=-1)
+    expected = [-mx.log(p[t]).item() for p, t in zip(probabilities, targets[0], strict=True)]
+    assert list(map(float, costs)) == pytest.approx(expected, abs=0.006)  # two digits are shown
+
+
+@pytest.mark.parametrize("exercise", [None, "left-padding"])
 def test_emma(exercise):
-    module = lesson.load(lesson.MAIN, *edits.EXERCISES[exercise])
+    module = lesson.load(lesson.MAIN, *edits.EXPERIMENTS.get(exercise, []))
     lesson.train(module, range(20))
     apart = float(paste(module, "emma"))
-    assert apart > 1 if exercise == "left" else apart < 1e-5  # rounding, see test_model.py
+    assert apart > 1 if exercise else apart < CLOSE
 
 
 def test_complete(prompt, monkeypatch):
@@ -72,6 +101,13 @@ def test_complete(prompt, monkeypatch):
     assert prompt.complete([""] * 20) == ["bo"] * 20
 
 
+def test_at_a_tiny_temperature_the_likeliest_is_drawn_and_at_0_anything(prompt):
+    logits = logits_of(prompt, "")
+    draws = [mx.random.categorical(logits / 1e-9).item() for _ in range(50)]
+    assert set(draws) == {mx.argmax(logits).item()}
+    assert not mx.isfinite(logits / 0).any()
+
+
 def test_memory(prompt):
     names = "input_ids", "targets", "pad_mask", "target_mask"
     for name, array in zip(names, prompt.make_batch(prompt.docs, 0, 32), strict=True):
@@ -86,25 +122,42 @@ def test_memory(prompt):
     assert size <= gradients < 1.5 * size
 
 
-def test_keep(prompt):
+def test_keep(prompt, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     losses = paste(prompt, "keep").split()
     assert losses[:3] == losses[3:] and len(set(losses)) == 3
-    losses = paste(prompt, "keep", 'optimizer.state = state["optimizer"]').split()
+    losses = paste(prompt, "keep", '    optimizer.state = state["optimizer"]\n').split()
     assert losses[0] == losses[3] and losses[1:3] != losses[4:]
 
+    before = prompt.model.wte.weight
+    prompt.uchars[prompt.uchars.index("q")] = "é"  # as many letters, but others
+    assert "ValueError: names.safetensors" in at_the_prompt(prompt, 'restore("names.safetensors")')
+    assert prompt.model.wte.weight is before
 
-def test_heads(prompt):
-    """It prints a square for each head of each block, and puts softmax back."""
-    rows = paste(prompt, "heads", '"maria"', '"marianna"').split("\n")
-    assert [len(row.split()) for row in rows if row] == [9] * 9 * prompt.n_layer * prompt.n_head
-    assert mx.softmax is prompt.softmax is not prompt.show
+
+def test_like_length():
+    """A batch has names of one length, mostly. Lengths come mixed, and each name once in a pass."""
+    module, plain = (lesson.load(lesson.MAIN, *edit) for edit in (LIKE_LENGTH, []))
+    dropped = len(plain.docs) % 32
+    assert sorted(module.docs) == sorted(sorted(plain.docs, key=len)[dropped:])
+    lengths = [{*map(len, module.docs[i : i + 32])} for i in range(0, len(module.docs), 32)]
+    assert sum(len(found) == 1 for found in lengths) > 0.95 * len(lengths)
+    assert len(set.union(*lengths[:20])) > 3
+
+
+def test_held_out():
+    module = lesson.load(lesson.MAIN, *edits.EXPERIMENTS["held-out"])
+    plain = lesson.load(lesson.MAIN)
+    assert (module.docs, module.held_out) == (plain.docs[:-3000], plain.docs[-3000:])
+    printed = lesson.run_in(module, module.inference_code)
+    batch = module.make_batch(plain.docs[-3000:], 0, 3000)
+    assert printed.startswith(f"held out: {module.loss_fn(module.model, *batch).item()}\n")
 
 
 def test_all_code_for_the_prompt_is_tested():
-    readme = (lesson.ROOT / "README.md").read_text(encoding="utf-8")
-    for name in re.findall(r"^```python (?!excerpt)(.*)$", readme, re.MULTILINE):
+    for name in re.findall(r"^```python (?!excerpt)(.*)$", page.read(), re.MULTILINE):
         assert f"test_{name}" in globals(), f"README.md's {name} has no test_{name} here"
-    assert "```python\n" not in readme, "a block of Python in README.md has no name"
+    assert "```python\n" not in page.read(), "a block of Python in README.md has no name"
 
 
 @pytest.fixture(scope="module")
@@ -115,19 +168,18 @@ def sound():
 @pytest.mark.parametrize(("key", "question", "reason"), bug.BUGS[1:])
 def test_a_bug_leaves_a_sign_and_has_an_answer(key, question, reason, sound):
     assert question.endswith("?")
-    printed, (*changes, _, why, mend) = (
-        lesson.short_run(*edits.TRAPS[key]),
-        bug.answer(key, reason).splitlines(),
-    )
+    printed = lesson.short_run(*edits.MISTAKES[key])
+    *changes, _, why = bug.answer(key, reason).splitlines()
     losses, names, usual = lesson.losses(printed), lesson.samples(printed), lesson.losses(sound)
     assert "num params: 102848" in sound and "" not in lesson.samples(sound)
-    assert {
+    signs = {
         "probabilities": losses == usual and max(map(len, names)) == 16,
         "tril": names == [""] * 20 and "num params: 103360" in printed,
         "counted": all(a < b - 0.4 for a, b in zip(losses[1:], usual[1:], strict=True)),
         "adam": losses[0] == usual[0] and losses[1] > usual[1] + 0.2,
         "tuple": "num params: 4544" in printed,
         "invert": names == [""] * 20 and "num params: 102848" in printed,
-    }[key]
-    assert {line[:2] for line in changes} == {"- ", "+ "} and len(changes) < 8
-    assert why == reason and mend.startswith("What to do: ") and "http" not in mend
+    }
+    assert signs.get(key), f"give {key} its sign here"
+    assert {line[0] for line in changes} == {"-", "+"} and len(changes) < 8
+    assert why == reason

@@ -1,12 +1,32 @@
 """main.py from top to bottom: what it prints, each step of its loop, its samples, its input."""
 
+import io
+import os
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import mlx.core as mx
 import pytest
+from mlx.utils import tree_flatten
 
-from tests.tools import edits, lesson
+from tests import edits, lesson
+
+
+def install(folder, *edits, data):
+    """Put main.py, edited, into folder, with an input.txt of the bytes data."""
+    script = folder / "main.py"
+    script.write_text(lesson.source(lesson.MAIN, *edits), encoding="utf-8", newline="\n")
+    (folder / "input.txt").write_bytes(data)
+    return script
+
+
+def is_computed(*trees):
+    """Whether nothing in MLX's trees of arrays is left to be computed."""
+    graph = io.StringIO()
+    mx.export_to_dot(graph, *(array for _, array in tree_flatten(trees)))
+    return "rectangle" not in graph.getvalue()  # MLX draws each operation as a box
 
 
 def test_prints_the_settings_then_the_losses_then_the_samples(whole_run):
@@ -32,12 +52,15 @@ def test_learns(whole_run):
     assert set(lesson.samples(whole_run)) - set(names)  # some are new
 
 
-def test_a_step_leaves_nothing_to_be_computed():
-    fresh = lesson.load(lesson.MAIN)
-    assert not lesson.is_computed(fresh.model.parameters())
-    for step in range(3):
-        lesson.train(fresh, [step])
-        assert lesson.is_computed(fresh.model.parameters(), fresh.optimizer.state)
+@pytest.mark.parametrize("patches", [[], ["many-machines"]], ids=str)
+def test_a_step_leaves_nothing_to_be_computed(patches):
+    module = lesson.load(lesson.MAIN, *patches)
+    assert not is_computed(module.model.parameters())
+    for module.step in range(3):
+        lesson.run_in(module, module.step_code)  # not train(), which computes the loss
+        assert is_computed(module.model.parameters(), module.optimizer.state)
+        if patches:  # it sums the loss over processes: each has to compute it
+            assert is_computed(module.loss_val)
 
 
 def test_each_step_has_its_batch_and_its_learning_rate(fresh, monkeypatch):
@@ -76,12 +99,11 @@ def test_each_token_is_drawn_from_the_logits_after_all_before_it(trained, monkey
 def test_trains_on_odd_lines(tmp_path, tmp_path_factory):
     # A byte-order mark, all three line endings, blank lines and blanks around and in a name.
     data = b"\xef\xbb\xbfAda\r\nADA\r\xc3\x89a\n\n \t \n  a da  \n"
-    script = lesson.install(tmp_path, edits.num_steps(10), data=data)
+    script = install(tmp_path, edits.num_steps(10), data=data)
     output, error = lesson.run([script], tmp_path_factory.mktemp("elsewhere"))
     assert error == ""
-    assert output.startswith(
-        "num docs: 4\nvocab size: 7 (+1 pad = 8)\n"
-    )  # A, D, a, d, É, blank, BOS
+    # The letters are A, D, a, d, É and a blank. BOS makes it 7.
+    assert output.startswith("num docs: 4\nvocab size: 7 (+1 pad = 8)\n")
     assert len(lesson.samples(output)) == 20
     assert sorted(lesson.load(script).docs) == ["ADA", "Ada", "a da", "Éa"]
 
@@ -92,7 +114,7 @@ def test_trains_on_odd_lines(tmp_path, tmp_path_factory):
     ids=["missing", "folder", "empty", "blank", "latin-1", "utf-16"],
 )
 def test_refuses_in_one_line(data, tmp_path, tmp_path_factory):
-    script, file = lesson.install(tmp_path, data=b""), tmp_path / "input.txt"
+    script, file = install(tmp_path, data=b""), tmp_path / "input.txt"
     file.unlink()
     if data == "a folder":
         file.mkdir()
@@ -101,3 +123,15 @@ def test_refuses_in_one_line(data, tmp_path, tmp_path_factory):
     output, error = lesson.run([script], tmp_path_factory.mktemp("elsewhere"), status=1)
     assert output == ""
     assert error == f"put a UTF-8 text, one document per line, into {file}\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other pipes")
+def test_losses_reach_a_pipe_as_they_are_printed():
+    command = [sys.executable, str(lesson.MAIN)]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, encoding="utf-8") as process:
+        assert any(line.startswith("step") for line in process.stdout)
+        process.kill()
+        # 999 steps were to come. Had the first loss been kept back, all would be here with it.
+        assert len(lesson.losses(process.stdout.read())) < 100

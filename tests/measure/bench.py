@@ -1,158 +1,101 @@
-"""Time main.py, the PyTorch version, other batch sizes and the patches on this machine.
+"""How fast is this machine, what do other batch sizes cost, and does a patch pay?
 
-    uv run python -m tests.measure.bench [--steps 200] [--record]
+    uv run python -m tests.measure.bench
 
-prints two tables: whole runs, and single training steps. All variants take their steps in turns,
-each in a process of its own that finds no kernels built before. PyTorch is timed where it is
-installed. --record also writes a record under this device's name. Windows can't run it.
+answers with two tables in Markdown, in a quarter of an hour: whole runs, and single training steps.
+PyTorch is timed where it is installed (`uv run --with torch ...`). Every figure is the median over
+rounds; in each round every variant gets a process of its own, one after the other.
 """
 
-import argparse
 import contextlib
-import datetime
 import json
-import os
-import re
 import shutil
-import signal
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from importlib.util import find_spec
+from itertools import pairwise
 from operator import truediv
+from statistics import median
 
-from tests.tools import lesson, records, tables
+from tests import lesson, records
 
-MAIN, TWIN = str(lesson.MAIN), str(lesson.TWIN)
-STAMP = """
-import json
-from tests.tools import lesson, records
-print(json.dumps(records.stamp(lesson.MAIN)))
-"""
-ROUNDS = 20  # blocks of steps that each variant gets, in turns
+MAIN, TWIN = "main.py", "tests/pytorch_batched.py"
+ROUNDS = 5
+STEPS = range(20, 120)  # are timed in each round, ten at a time, after 20 first ones
 
 
-def variants(on_gpu):
+def variants():
     """What is timed: script, patches and batch size, by name."""
-    sizes = (1, 8, 128, 512, 2048) if on_gpu else (1, 8, 128)
-    named = {
-        "main.py": (MAIN, [], 32),
-        "PyTorch": (TWIN, [], 32),
-        **{f"batch size {n}": (MAIN, [], n) for n in sizes},
-        **{patch: (MAIN, [patch], 32) for patch in ("compile", "fast", "vectorize")},
-    }
-    if not on_gpu and shutil.which("g++") is None:
-        del named["compile"]
-    if find_spec("torch") is None:
-        del named["PyTorch"]
-    return named
+    named = {"`main.py`": (MAIN, [], 32)}
+    if find_spec("torch"):
+        named["PyTorch"] = (TWIN, [], 32)
+    named |= {f"batch size {n}": (MAIN, [], n) for n in (1, 8, 128, 512, 2048)}
+    patches = [name for name in lesson.PATCH_NAMES if name != "many-machines"]
+    if shutil.which("g++") is None and not shutil.which("nvcc"):
+        patches.remove("compile")  # on a CPU, MLX calls a compiler
+    return named | {f"`{patch}`": (MAIN, [patch], 32) for patch in patches}
 
 
-@contextlib.contextmanager
-def process(path, *arguments):
-    """Python for a script, nothing built before. It is killed in the end, with all it started."""
-    with tempfile.TemporaryDirectory() as cache:
-        environment = os.environ | {"TMPDIR": cache, "CUDA_CACHE_PATH": cache}
-        if path == TWIN:
-            environment.pop("LD_PRELOAD", None)  # a BLAS is preloaded for MLX alone
-        child = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=lesson.ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C goes to this process alone
-        )
-        try:
-            yield child
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
+def time_one(path, patches, batch_size):
+    """In this process: seconds until step 20 is done, and of a later step, the median of tens."""
+    start, seconds = time.perf_counter(), []
+    module = lesson.load(lesson.ROOT / path, *patches)
+    module.batch_size = batch_size
+    for module.step in range(STEPS.stop):
+        lesson.run_in(module, module.step_code)
+        if module.step % 10 == 9 and module.step >= STEPS.start - 1:
+            module.loss_val.item()  # PyTorch has only queued it on a GPU
+            seconds.append(time.perf_counter() - start)
+    return seconds[0], median(b - a for a, b in pairwise(seconds)) / 10
+
+
+def run(path, *arguments, **variables):
+    """What Python prints, and how many seconds it takes. A BLAS is preloaded for MLX alone."""
+    preload = {"LD_PRELOAD": ""} if path == TWIN else {}
+    start = time.perf_counter()
+    output, _ = lesson.run(arguments, timeout=600, **(preload | variables))
+    return output, time.perf_counter() - start
+
+
+def time_steps(named, cache):
+    """Seconds of first steps, and milliseconds of a later one in each round, of each variant."""
+    first, later = {}, {name: [] for name in named}
+    for i in range(ROUNDS):
+        for name, variant in named.items():
+            print(f"round {i + 1} of {ROUNDS}: {name}", file=sys.stderr, flush=True)
+            variables = {"TMPDIR": cache, "CUDA_CACHE_PATH": cache}  # where kernels are kept
+            call = "-m", "tests.measure.bench", json.dumps(variant)
+            begun, step = json.loads(run(variant[0], *call, **variables)[0])
+            first.setdefault(name, begun)
+            later[name].append(1000 * step)
+    return first, later
 
 
 def spread(values):
-    """Median, least and largest."""
-    return [round(x, 3) for x in (statistics.median(values), min(values), max(values))]
+    return f"{median(values):,.1f} ({min(values):,.1f} to {max(values):,.1f})"
 
 
-def time_whole_runs(scripts):
-    """Time whole runs in turns. Returns seconds and peak memory of each script by name."""
-    seconds, memory = ({name: [] for name in scripts} for _ in range(2))
-    for i in range(3):
-        for name, path in scripts.items():
-            print(f"whole run {i + 1} of 3 of {name}", file=sys.stderr)
-            start = time.perf_counter()
-            with process(path, path) as child:
-                child.stdout.read()
-                _, status, usage = os.wait4(child.pid, 0)
-                child.returncode = os.waitstatus_to_exitcode(status)
-            if child.returncode != 0:
-                sys.exit(f"{path} failed, see above")
-            seconds[name].append(time.perf_counter() - start)
-            memory[name].append(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
-    return {n: {"s": spread(seconds[n]), "peak MiB": round(max(memory[n]))} for n in scripts}
-
-
-def time_steps(named, block):
-    """Time blocks of so many steps of each variant, in turns. Returns their figures by name."""
-    seconds, first = {name: [] for name in named}, {}
-
-    def ask(child):
-        print(block, file=child.stdin, flush=True)
-        return float(child.stdout.readline() or sys.exit("a variant failed, see above"))
-
-    with contextlib.ExitStack() as stack:
-        children = {}
-        for name, variant in named.items():
-            print(f"the first steps of {name}", file=sys.stderr)
-            start = time.perf_counter()
-            arguments = ["-m", "tests.measure.steps", json.dumps(variant)]
-            children[name] = stack.enter_context(process(variant[0], *arguments))
-            ask(children[name])
-            first[name] = round(time.perf_counter() - start, 1)
-        for i in range(ROUNDS):
-            print(f"round {i + 1} of {ROUNDS}", file=sys.stderr)
-            for name, child in children.items():
-                seconds[name].append(ask(child) / block)
-                time.sleep(0.2)  # PyTorch's idle threads spin for a while
-    return {
-        name: {
-            "ms": spread([1000 * s for s in seconds[name]]),
-            "ratio": round(statistics.median(map(truediv, seconds[name], seconds["main.py"])), 3),
-            "names/s": round(batch_size / statistics.median(seconds[name])),
-            "first s": first[name],
-        }
-        for name, (_, _, batch_size) in named.items()
-    }
-
-
-def main():
-    """Measure, print the tables, and record them where that is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200, help="steps timed of each (200)")
-    parser.add_argument("--record", action="store_true", help="also write a record")
-    arguments = parser.parse_args()
-    if arguments.record and arguments.steps < 200:
-        parser.error("--record takes 200 steps or more: fewer are no measurement")
-    stamp, _ = lesson.run(["-c", STAMP])  # in a process of its own, so that this one holds no GPU
-    record = {"date": str(datetime.date.today()), **json.loads(stamp)}
-    named = variants("gpu" in record["machine"])
-    runs = {n: v[0] for n, v in named.items() if n in ("main.py", "PyTorch")}
-    record["whole runs"] = time_whole_runs(runs)
-    record["steps"] = time_steps(named, max(arguments.steps // ROUNDS, 1))
-    device = records.device(record["machine"])
-    print(f"\n{device}\n\n{tables.bench(record)}")
-    if arguments.record:
-        records.write(re.sub(r"[^a-z0-9]+", "-", f"bench {device}".lower()), record)
+def print_tables():
+    named = variants()
+    about = ", ".join(f"{key} {value}" for key, value in records.measured().items())
+    print(f"{about}\n\n| a whole run | seconds (least to most) |\n| --- | --- |")
+    for name, (path, patches, size) in named.items():
+        if (patches, size) == ([], 32):
+            print(f"| {name} | {spread([run(path, path)[1] for _ in range(3)])} |", flush=True)
+    with tempfile.TemporaryDirectory() as cache:  # nothing is built there yet
+        first, later = time_steps(named, cache)
+    print("\n| a step | ms (least to most) | of `main.py`'s | names a second | first 20 steps, s |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, ms in later.items():
+        ratio = median(map(truediv, ms, later["`main.py`"]))
+        speed = 1000 * named[name][2] / median(ms)
+        print(f"| {name} | {spread(ms)} | {ratio:.2f} | {speed:,.0f} | {first[name]:.1f} |")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with contextlib.suppress(KeyboardInterrupt):
+        if arguments := sys.argv[1:]:
+            print(json.dumps(time_one(*json.loads(arguments[0]))))
+        else:
+            print_tables()

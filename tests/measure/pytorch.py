@@ -1,20 +1,17 @@
 """Record what the PyTorch twin computes, for main.py to be held to it where PyTorch is not.
 
-    python -m tests.measure.pytorch [--check]
+    python -m tests.measure.pytorch
 
-writes its record, pytorch.json, or, with --check, exits with 1 where the twin computes something
-else. It needs PyTorch, not MLX. All but the whole run starts from the weights of parity.py.
+writes pytorch.json, from the weights of parity.py. It needs PyTorch, not MLX.
 """
-
-import sys
 
 import torch
 
-from tests.tools import lesson, parity, records
+from tests import lesson, parity, records
 
 
 def of_twin():
-    """The summary of the twin, on the CPU. It needs PyTorch, not MLX."""
+    """The summary of the twin, on the CPU."""
     on_the_cpu = ("torch.accelerator.current_accelerator(check_available=True) or ", "")
     twin = lesson.load(lesson.TWIN, on_the_cpu)
     shapes = {name: p.shape for name, p in twin.model.named_parameters()}
@@ -28,14 +25,4 @@ def of_twin():
 
 
 if __name__ == "__main__":
-    found = of_twin()
-    if "--check" in sys.argv:
-        apart = parity.differences(found, records.read("pytorch"))
-        print("the twin lies apart from its record by", apart)
-        if parity.too_far(apart) or records.outdated(["pytorch"]):
-            sys.exit("the twin computes something else now: run `python -m tests.measure.pytorch`")
-        sys.exit()
-    twin = lesson.load(lesson.TWIN)
-    found["losses of a whole run"] = [round(x, 4) for x in lesson.train(twin, range(1000))]
-    assert len(lesson.sample(twin)) == 20
-    records.write("pytorch", records.stamp(lesson.TWIN) | found)
+    records.write("pytorch", {"measured": records.measured()} | of_twin())

@@ -7,7 +7,7 @@ import mlx.nn as nn
 import mlx.optimizers as optim
 import pytest
 
-from tests.tools import lesson
+from tests import lesson
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from tests.porting.port_check import Side, check  # noqa: E402

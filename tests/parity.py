@@ -1,6 +1,6 @@
 """What main.py computes from weights that PyTorch had, too, and how far the two are apart.
 
-    python -m tests.tools.parity [PATCH ...]
+    python -m tests.parity [PATCH ...]
 
 prints, as JSON, how far main.py, with patches, on the default device, is from recorded PyTorch.
 """
@@ -10,7 +10,7 @@ import math
 import random
 import sys
 
-from tests.tools import lesson, records
+from tests import lesson, records
 
 # float32 is exact to 1.2e-7 of a value, each side rounds at a few dozen operations, and each BLAS
 # sums in its own order. Measured: 5e-7 of the largest logit, 2.5e-6 of a gradient's norm. 1e-5

@@ -1,4 +1,4 @@
-"""Load and run the lesson's two scripts as they stand on disk, whole, in part or edited.
+"""Load, edit and run the lesson's scripts as they stand on disk.
 
 An edit is the name of a patch in tests/patches, or a pair: a text that stands once in the script,
 and the text to put in its place. Patches are applied before pairs.
@@ -6,7 +6,7 @@ and the text to put in its place. Patches are applied before pairs.
 
 import ast
 import contextlib
-import hashlib
+import difflib
 import io
 import linecache
 import os
@@ -16,54 +16,65 @@ import subprocess
 import sys
 import tempfile
 import types
-import unittest
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 MAIN = ROOT / "main.py"
+ONE = ROOT / "tests" / "one_at_a_time.py"
 TWIN = ROOT / "tests" / "pytorch_batched.py"
 PATCHES = ROOT / "tests" / "patches"
 PATCH_NAMES = sorted(path.stem for path in PATCHES.glob("*.patch"))
-PATCH_SETS = [*([name] for name in PATCH_NAMES), PATCH_NAMES]  # each alone, and all together
+
+
+class NoGit(RuntimeError):
+    """What was asked for needs git, and there is none."""
+
+
+def git(*arguments, cwd=ROOT):
+    """Run git, whatever the user has configured: a completed process. Raises NoGit."""
+    if shutil.which("git") is None:
+        raise NoGit("install git, which applies patches and compares files")
+    plain = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    return subprocess.run(
+        ["git", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | plain,
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+def patched(text, names):
+    """The text of main.py after these patches. Raises ValueError, naming the first that fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "main.py")
+        copy.write_text(text, encoding="utf-8", newline="\n")
+        for i, name in enumerate(names):
+            result = git("apply", PATCHES / f"{name}.patch", cwd=folder)
+            if result.returncode != 0:
+                place, after = f"tests/patches/{name}.patch", f" after {names[:i]}" if i else ""
+                mend = f"make its change in main.py by hand, then `git diff -U1 main.py > {place}`"
+                raise ValueError(f"{place} doesn't fit{after}: {mend}\n{result.stderr}")
+        return copy.read_text(encoding="utf-8")
 
 
 def source(path, *edits):
     """The script's text, edited. Raises ValueError, naming the edit, where one does not apply."""
     text = path.read_text(encoding="utf-8")
-    patches = [str(PATCHES / f"{edit}.patch") for edit in edits if isinstance(edit, str)]
-    if patches:
-        if shutil.which("git") is None:
-            raise unittest.SkipTest("there is no git to apply a patch with")
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder, path.name)
-            copy.write_text(text, encoding="utf-8", newline="\n")
-            command = ["git", "apply", *patches]
-            result = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
-            if result.returncode != 0:
-                check = ["git", "apply", "--check"]
-                bad = [p for p in patches if subprocess.run([*check, p], cwd=folder).returncode]
-                hint = "`uv run python -m tests.tools.render` mends it, or says what is missing"
-                reason = f"{bad[0]} alone fails: {hint}" if bad else f"{', '.join(patches)} collide"
-                raise ValueError(f"{reason}\n{result.stderr}")
-            text = copy.read_text(encoding="utf-8")
+    if names := [edit for edit in edits if isinstance(edit, str)]:
+        text = patched(text, names)
     for old, new in (edit for edit in edits if not isinstance(edit, str)):
         if text.count(old) != 1:
-            times = f"{text.count(old)} times in {path.name}"
-            raise ValueError(f"tests/tools/edits.py: {old!r} stands {times}, not once")
+            raise ValueError(f"{old!r} stands {text.count(old)} times in {path.name}, not once")
         text = text.replace(old, new)
     return text
 
 
-def code(line):
-    """A line without its comment; nothing, where it is all comment, or a docstring's first."""
-    return re.sub(r'\s*#.*|^\s*""".*', "", line).rstrip()
-
-
-def digest(text):
-    """Of a script's code: the same while only comments, docstrings and blank lines change."""
-    text = re.sub(r'^ *""".*?"""$', "", text, flags=re.DOTALL | re.MULTILINE)
-    lines = [code(line) for line in text.splitlines() if code(line)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+def changed(before, after):
+    """The lines of main.py that differ between two lists of edits, each with - or + first."""
+    texts = (source(MAIN, *edits).splitlines() for edits in (before, after))
+    lines = difflib.unified_diff(*texts, n=0, lineterm="")
+    return [line for line in lines if re.match(r"[-+] *[^-+ #]", line)]
 
 
 def load(path, *edits):
@@ -101,7 +112,8 @@ def train(module, steps):
     What the steps print is added to module.printed.
     """
     values = []
-    for module.step in steps:
+    for step in steps:
+        module.step = step
         module.printed += run_in(module, module.step_code)
         values.append(module.loss_val.item())
     return values
@@ -123,24 +135,6 @@ def short_run(*edits):
     return module.printed
 
 
-def exercise(name):
-    """The code of that name that README.md has for the prompt."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(rf"^```python {name}\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
-    assert found, f"README.md has no block `python {name}`"
-    return found[1]
-
-
-def is_computed(*trees):
-    """Whether nothing in MLX's trees of arrays is left to be computed."""
-    import mlx.core as mx
-    from mlx.utils import tree_flatten
-
-    graph = io.StringIO()
-    mx.export_to_dot(graph, *(array for _, array in tree_flatten(trees)))
-    return "rectangle" not in graph.getvalue()  # MLX draws each operation as a box
-
-
 def losses(output):
     """The losses in what a script printed, in order."""
     return [float(line.split()[-1]) for line in output.splitlines() if line.startswith("step ")]
@@ -152,15 +146,7 @@ def samples(output):
     return [line.split(": ", 1)[1] for line in lines]
 
 
-def install(folder, *edits, data=None):
-    """Put main.py, edited, into folder, with an input.txt of the bytes data, or of the names."""
-    text, data = source(MAIN, *edits), (ROOT / "input.txt").read_bytes() if data is None else data
-    (folder / "main.py").write_text(text, encoding="utf-8", newline="\n")
-    (folder / "input.txt").write_bytes(data)
-    return folder / "main.py"
-
-
-def run(arguments, cwd=ROOT, status=0, timeout=600, **variables):
+def run(arguments, cwd=ROOT, status=0, timeout=240, **variables):
     """Run Python from the folder cwd, with more variables of the environment, to its end.
 
     Returns its output and its errors. Raises RuntimeError where it exits with another status.

@@ -1,0 +1,80 @@
+"""The edits of main.py that are no patch: pairs of old text and new, see lesson.py.
+
+The old text leaves out its line's comment, so that comments may change.
+"""
+
+SEEDS = "random.seed(42)\nmx.random.seed(42)"
+ON_THE_CPU = (SEEDS, f"mx.set_default_device(mx.cpu)\n{SEEDS}")
+
+
+def seed(value):
+    """The edit that starts main.py from another seed."""
+    return (SEEDS, SEEDS.replace("42", str(value)))
+
+
+def num_steps(value):
+    """The edit that makes a run shorter."""
+    return ("num_steps = 1000", f"num_steps = {value}")
+
+
+LAST_LAYER = "self.wo = nn.Linear(n_embd, n_embd, bias=False)"
+TRIL = "self.tril = mx.tril(mx.ones((block_size, block_size)))"
+PLAIN_MEAN = [
+    ("weights=target_mask, reduction", "reduction"),
+    ("loss / target_mask.sum()", "loss / target_mask.size"),
+]
+LIKE_LENGTH = """\
+docs.sort(key=len)
+starts = range(len(docs) % batch_size, len(docs), batch_size)
+batches = [docs[i : i + batch_size] for i in starts]
+random.shuffle(batches)
+docs = [doc for batch in batches for doc in batch]
+"""
+HELD_OUT = """\
+print("held out:", loss_fn(model, *make_batch(held_out, 0, len(held_out))).item())
+"""
+MISTAKES = {  # that raise no error, by the key in a row of README's table
+    "counted": PLAIN_MEAN,
+    "axis": [("mx.softmax(att, axis=-1)", "mx.softmax(att)")],
+    "invert": ["fast", ("mx.logical_not(hidden)", "hidden")],
+    "tril": [
+        (LAST_LAYER, f"{LAST_LAYER}\n        {TRIL}"),
+        ("mx.where(causal_mask[:T, :T],", "mx.where(self.tril[:T, :T] == 0,"),
+    ],
+    "tuple": [
+        ("[Block() for _ in range(n_layer)]", "tuple(Block() for _ in range(n_layer))"),
+    ],
+    "adam": [("bias_correction=True", "bias_correction=False")],
+    "probabilities": [("(logits / temperature)", "(mx.softmax(logits / temperature))")],
+}
+EXPERIMENTS = {  # of the README, where a block `diff NAME` shows what to change
+    "no-padding-mask": [
+        ("if pad_mask is not None:", ""),
+        ("att = mx.where(pad_mask[:, None, None, :], -1e9, att)", ""),
+        ("s[:n] + [PAD] * pad", "s[:n] + [BOS] * pad"),
+    ],
+    "no-causal-mask": [("att = mx.where(causal_mask[:T, :T], -1e9, att)", "")],
+    "no-positions": [(" + self.wpe(positions[: idx.shape[1]])", "")],
+    "left-padding": [
+        ("s[:n] + [PAD] * pad", "[PAD] * pad + s[:n]"),
+        ("s[1:] + [0] * pad", "[0] * pad + s[1:]"),
+        ("[False] * n + [True] * pad", "[True] * pad + [False] * n"),
+        ("[1.0] * n + [0.0] * pad", "[0.0] * pad + [1.0] * n"),
+    ],
+    "like-length": [("loss_and_grad = nn.value", f"{LIKE_LENGTH}loss_and_grad = nn.value")],
+    "held-out": [
+        ("n_embd = 64", "held_out, docs = docs[-3000:], docs[:-3000]\nn_embd = 64"),
+        ("temperature = 0.5", f"{HELD_OUT}temperature = 0.5"),
+    ],
+}
+ATTENTION, MLP = "x + self.attn(self.norm1(x), pad_mask)", "x + self.mlp(self.norm2(x))"
+PARTS = {  # taken out of the model or the loop, one at a time, for another table of README's
+    "attention": [(ATTENTION, "x")],
+    "mlp": [(MLP, "x")],
+    "relu": [("mx.maximum(self.fc1(x), 0)", "self.fc1(x)")],
+    "around": [(ATTENTION, ATTENTION[4:]), (MLP, MLP[4:])],
+    "norms": [("x * (x.square().mean(-1, keepdims=True) + 1e-5).rsqrt()", "x")],
+    "division": [(" / head_dim**0.5", "")],
+    "falling": [("learning_rate * (1 - step / num_steps)", "learning_rate")],
+}
+ALL = {"none": []} | MISTAKES | EXPERIMENTS | PARTS

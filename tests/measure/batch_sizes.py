@@ -1,0 +1,85 @@
+"""Record what batches of other sizes cost and buy: padding, time, the loss on names kept out.
+
+    uv run python -m tests.measure.batch_sizes
+
+writes batch_sizes.json, from the CPU, in about half an hour with OpenBLAS, on a quiet machine.
+"""
+
+import sys
+import tempfile
+from statistics import fmean, linear_regression, median
+
+import mlx.core as mx
+
+from tests import edits, lesson, records
+from tests.measure import bench
+from tests.measure.mistakes import SEEDS, unseen
+
+SIZES = 1, 2, 4, 8, 16, 32, 64, 128
+TRAINED = 1, 8, 32, 128
+RATES = "3e-4", "1e-3", "3e-3", "1e-2", "3e-2"
+HELD_OUT, LIKE_LENGTH = edits.EXPERIMENTS["held-out"], edits.EXPERIMENTS["like-length"]
+
+
+def padding(main):
+    """The share of padding in one pass over the docs."""
+    real = places = 0
+    for i in range(0, len(main.docs), main.batch_size):
+        lengths = [len(doc) + 1 for doc in main.docs[i : i + main.batch_size]]
+        real, places = real + sum(lengths), places + len(lengths) * max(lengths)
+    return 1 - real / places
+
+
+def load(size, *more):
+    return lesson.load(lesson.MAIN, ("batch_size = 32", f"batch_size = {size}"), *more)
+
+
+def loss(size, rate, seed, *more):
+    """The loss on the names held out after 32,000 others, in batches of this size."""
+    settings = edits.num_steps(32000 // size), ("eps_adam = 1e-2", f"eps_adam = {rate}")
+    main = load(size, *HELD_OUT, *settings, edits.seed(seed), *more)
+    lesson.train(main, range(main.num_steps))
+    print(f"{size} names at {rate}, seed {seed}", file=sys.stderr, flush=True)
+    return unseen(main, main.held_out)
+
+
+def losses(size):
+    """That loss by learning rate: from one seed, from three for the best two rates."""
+    found = {rate: [loss(size, rate, SEEDS[0])] for rate in RATES}
+    for rate in sorted(RATES, key=found.get)[:2]:
+        found[rate] += [loss(size, rate, seed) for seed in SEEDS[1:]]
+    return found
+
+
+def times():
+    """The median milliseconds of a step of each size, and the positions that it computes."""
+    with tempfile.TemporaryDirectory() as cache:
+        named = {size: (bench.MAIN, [], size) for size in SIZES}
+        _, later = bench.time_steps(named, cache)
+    ms = {size: median(values) for size, values in later.items()}
+    main = lesson.load(lesson.MAIN)
+    steps = bench.STEPS
+    positions = {n: fmean(main.make_batch(main.docs, i, n)[0].size for i in steps) for n in SIZES}
+    return ms, positions
+
+
+if __name__ == "__main__":
+    mx.set_default_device(mx.cpu)
+    ms, positions = times()
+    slope, intercept = linear_regression([*positions.values()], [*ms.values()])
+    record = {
+        "measured": records.measured(),
+        "ms": ms,
+        "positions": positions,
+        "ms = a + b * positions": [intercept, slope],
+        "padding": {size: padding(load(size)) for size in TRAINED},
+        "losses": {size: losses(size) for size in TRAINED},
+        "like length": {
+            size: {
+                "padding": padding(load(size, *LIKE_LENGTH)),
+                "losses": [loss(size, "1e-2", seed, *LIKE_LENGTH) for seed in SEEDS],
+            }
+            for size in (32, 128)
+        },
+    }
+    records.write("batch_sizes", record)
