@@ -45,6 +45,7 @@ MISTAKES = {  # that raise no error, by the key in a row of README's table
         ("[Block() for _ in range(n_layer)]", "tuple(Block() for _ in range(n_layer))"),
     ],
     "adam": [("bias_correction=True", "bias_correction=False")],
+    "temperature": [("temperature = 0.5", "temperature = 0")],
     "probabilities": [("(logits / temperature)", "(mx.softmax(logits / temperature))")],
 }
 EXPERIMENTS = {  # of the README, where a block `diff NAME` shows what to change

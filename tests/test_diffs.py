@@ -51,24 +51,15 @@ def one(trained):
     return module
 
 
-def tokens(module, name):
-    """A name's inputs and targets for one_at_a_time.py, got from its own loop."""
-    module.docs, module.step = [name], 0
-    given = []
-    module.loss_and_grad = lambda model, *example: given.extend(example) or (mx.array(0.0), {})
-    lesson.run_in(module, module.step_code)
-    return given
-
-
 @pytest.mark.parametrize("step", [0, 1, 500])
 def test_a_batch_is_its_names_one_by_one(trained, one, step):
     batch = trained.make_batch(trained.docs, step, 32)
     together, batch_grads = trained.loss_and_grad(trained.model, *batch)
-    loss_and_grad, count, total, sums = one.loss_and_grad, 0, 0.0, {}
+    count, total, sums = 0, 0.0, {}
     for name in trained.docs[32 * step : 32 * step + 32]:
-        example = tokens(one, name)
-        loss, grads = loss_and_grad(one.model, *example)
-        n = len(example[1])
+        inputs, targets, _, _ = trained.make_batch([name], 0, 1)
+        loss, grads = one.loss_and_grad(one.model, inputs[0], targets[0])
+        n = targets.size
         count, total = count + n, total + n * loss.item()
         for key, grad in tree_flatten(grads):
             sums[key] = sums.get(key, 0) + n * grad

@@ -2,21 +2,19 @@
 
     uv run python -m tests.measure.batch_sizes
 
-writes batch_sizes.json, from the CPU, in about half an hour with OpenBLAS, on a quiet machine.
+writes batch_sizes.json, from the CPU, in half an hour with OpenBLAS on a quiet machine.
 """
 
-import sys
-import tempfile
-from statistics import fmean, linear_regression, median
+import math
+import time
+from statistics import fmean, linear_regression
 
 import mlx.core as mx
 
 from tests import edits, lesson, records
-from tests.measure import bench
 from tests.measure.mistakes import SEEDS, unseen
 
-SIZES = 1, 2, 4, 8, 16, 32, 64, 128
-TRAINED = 1, 8, 32, 128
+SIZES, TRAINED = (1, 2, 4, 8, 16, 32, 64, 128), (1, 8, 32, 128)
 RATES = "3e-4", "1e-3", "3e-3", "1e-2", "3e-2"
 HELD_OUT, LIKE_LENGTH = edits.EXPERIMENTS["held-out"], edits.EXPERIMENTS["like-length"]
 
@@ -39,7 +37,6 @@ def loss(size, rate, seed, *more):
     settings = edits.num_steps(32000 // size), ("eps_adam = 1e-2", f"eps_adam = {rate}")
     main = load(size, *HELD_OUT, *settings, edits.seed(seed), *more)
     lesson.train(main, range(main.num_steps))
-    print(f"{size} names at {rate}, seed {seed}", file=sys.stderr, flush=True)
     return unseen(main, main.held_out)
 
 
@@ -52,34 +49,32 @@ def losses(size):
 
 
 def times():
-    """The median milliseconds of a step of each size, and the positions that it computes."""
-    with tempfile.TemporaryDirectory() as cache:
-        named = {size: (bench.MAIN, [], size) for size in SIZES}
-        _, later = bench.time_steps(named, cache)
-    ms = {size: median(values) for size, values in later.items()}
-    main = lesson.load(lesson.MAIN)
-    steps = bench.STEPS
-    positions = {n: fmean(main.make_batch(main.docs, i, n)[0].size for i in steps) for n in SIZES}
-    return ms, positions
+    """The milliseconds of a step of each size, the least of 40 turns, and its places."""
+    mains, ms = {size: load(size) for size in SIZES}, dict.fromkeys(SIZES, math.inf)
+    for turn in range(40):
+        for size, main in mains.items():
+            start = time.perf_counter()
+            for main.step in range(5 * turn, 5 * turn + 5):
+                lesson.run_in(main, main.step_code)
+            ms[size] = min(ms[size], 1000 * (time.perf_counter() - start) / 5)
+    batches = {n: [main.make_batch(main.docs, i, n)[0] for i in range(200)] for n in SIZES}
+    return ms, {size: fmean(ids.size for ids in found) for size, found in batches.items()}
 
 
 if __name__ == "__main__":
     mx.set_default_device(mx.cpu)
-    ms, positions = times()
-    slope, intercept = linear_regression([*positions.values()], [*ms.values()])
+    ms, places = times()
+    slope, intercept = linear_regression([*places.values()], [*ms.values()])
     record = {
         "measured": records.measured(),
         "ms": ms,
-        "positions": positions,
-        "ms = a + b * positions": [intercept, slope],
+        "places": places,
+        "ms = a + b * places": [intercept, slope],
         "padding": {size: padding(load(size)) for size in TRAINED},
         "losses": {size: losses(size) for size in TRAINED},
         "like length": {
-            size: {
-                "padding": padding(load(size, *LIKE_LENGTH)),
-                "losses": [loss(size, "1e-2", seed, *LIKE_LENGTH) for seed in SEEDS],
-            }
-            for size in (32, 128)
+            "padding": padding(load(32, *LIKE_LENGTH)),
+            "losses": [loss(32, "1e-2", seed, *LIKE_LENGTH) for seed in SEEDS],
         },
     }
     records.write("batch_sizes", record)

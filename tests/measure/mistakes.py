@@ -2,8 +2,7 @@
 
     uv run python -m tests.measure.mistakes [NAME ...]
 
-measures those that are named, or all, and keeps the rest of mistakes.json. Each is trained on the
-CPU from three seeds, which takes half a minute with OpenBLAS.
+measures those that are named, or all, from three seeds, and keeps the rest of mistakes.json.
 """
 
 import sys

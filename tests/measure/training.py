@@ -1,4 +1,4 @@
-"""Record what main.py learns: losses, names on the way, guesses, and how it looks at one name.
+"""Record what main.py prints and learns: names on the way, guesses, and what its heads attend to.
 
     uv run python -m tests.measure.training
 
@@ -11,7 +11,6 @@ from tests import edits, lesson, page, records
 
 NAME = "maria"  # whose attention is shown
 LETTER, HEAD = 3, 0  # the position of the letter whose scores are shown, and in which head
-PREFIXES = "q", "mar", "maria"  # whose next token is guessed
 
 
 def tokens_of(main, text):
@@ -47,13 +46,13 @@ if __name__ == "__main__":
         main = lesson.load(lesson.MAIN, edits.ON_THE_CPU)
         lesson.train(main, range(num_steps))
         names[num_steps] = lesson.sample(main)
-    first = names[1000][0]
+    prefixes = "q", "mar", "maria", "", names[1000][0][0]  # whose next token is guessed
     scores, weights = attention(main)
     record = {
         "measured": records.measured(),
         "printed": main.printed.splitlines(),
         "names after": names,
-        "guesses": {p: guess(main, p) for p in (*PREFIXES, *(first[:i] for i in range(3)))},
+        "guesses": {prefix: guess(main, prefix) for prefix in prefixes},
         "attended": NAME,
         "attention": weights,
         "letter": LETTER,

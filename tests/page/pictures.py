@@ -9,9 +9,8 @@ WIDTH = 343  # what a phone shows
 def svg(height, parts):
     size = f'viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}"'
     style = f'font-family="sans-serif" font-size="13" fill="{GREY}" stroke-width="2"'
-    return "\n".join(
-        [f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>', *parts, "</svg>\n"]
-    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>'
+    return "\n".join([head, *parts, "</svg>\n"])
 
 
 def text(x, y, what, anchor="middle", fill=GREY, more=""):
@@ -67,10 +66,8 @@ def heads(blocks, chosen, labels):
     parts = squares(large, left, top, side)
     for i, label in enumerate(labels):
         middle = (i + 0.5) * side
-        parts += [
-            text(left + middle, top - 8, label),
-            text(left - 8, top + middle + 5, label, "end"),
-        ]
+        parts.append(text(left + middle, top - 8, label))
+        parts.append(text(left - 8, top + middle + 5, label, "end"))
         for j, w in enumerate(large[i][: i + 1]):
             fill = "#ffffff" if w > 0.5 else GREY
             parts.append(text(left + (j + 0.5) * side, top + middle + 5, f"{w:.2f}", fill=fill))
