@@ -2,8 +2,8 @@
 
     uv run python -m tests.bug NUMBER [--answer]
 
-shows what the run prints, and asks a question; with --answer it shows the changed lines, and says
-what is wrong with them. Number 0 has no mistake.
+shows what the run prints and asks a question, or shows the changed lines and says what is wrong.
+Number 0 has no mistake.
 """
 
 import argparse

@@ -6,8 +6,7 @@ from tests import lesson
 
 def pytest_collection_modifyitems(items):
     """What the scripts compute comes first, so that the first red test says most."""
-    first = "test_batching", "test_model", "test_diffs"
-    items.sort(key=lambda item: item.path.stem not in first)
+    items.sort(key=lambda item: item.path.stem not in ("test_batching", "test_model", "test_diffs"))
 
 
 @pytest.hookimpl(wrapper=True)
