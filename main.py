@@ -112,7 +112,7 @@ class CausalSelfAttention(nn.Module):
         k = self.wk(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         v = self.wv(x).reshape(B, T, n_head, head_dim).swapaxes(1, 2)
         att = q @ k.swapaxes(2, 3) / head_dim**0.5  # scores: (B, n_head, T, T)
-        # With -inf in place of -1e9, a query that may read no key at all would get NaN.
+        # With -inf, a query that may read no key, such as PAD on the left, would get NaN.
         att = mx.where(causal_mask[:T, :T], -1e9, att)  # mask: (T, T)
         if pad_mask is not None:
             att = mx.where(pad_mask[:, None, None, :], -1e9, att)  # mask: (B, 1, 1, T)

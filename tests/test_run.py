@@ -48,8 +48,6 @@ def test_prints_the_settings_then_the_losses_then_the_samples(whole_run):
 def test_learns(whole_run):
     # 2.07 to 2.10 over devices, BLAS libraries and seeds; with a look at the next character near 0.
     assert 2.0 < sum(lesson.losses(whole_run)[-10:]) / 10 < 2.12
-    names = (lesson.ROOT / "input.txt").read_text(encoding="utf-8").split()
-    assert set(lesson.samples(whole_run)) - set(names)  # some are new
 
 
 @pytest.mark.parametrize("patches", [[], ["many-machines"]], ids=str)

@@ -3,8 +3,8 @@
     uv run python -m tests.measure.bench
 
 answers with two tables in Markdown, in a quarter of an hour: whole runs, and single training steps.
-PyTorch is timed where it is installed (`uv run --with torch ...`). Every figure is the median over
-rounds; in each round every variant gets a process of its own, one after the other.
+PyTorch is timed where it is installed (`uv run --with torch ...`). A step's time is the median of
+rounds, in each of which every variant gets a process of its own, one after the other.
 """
 
 import json

@@ -82,7 +82,7 @@ def batch_sizes(_):
         rate = min(losses, key=lambda rate: sum(losses[rate]) / len(losses[rate]))
         loss = sum(losses[rate]) / len(losses[rate])
         padding, speed = 100 * found["padding"][size], 1000 * int(size) / ms
-        rows.append([size, f"{ms:.0f}", f"{speed:,.0f}", f"{padding:.0f}%", rate, f"{loss:.2f}"])
+        rows.append([size, f"{ms:.0f}", f"{speed:,.0f}", f"{padding:.0f}%", rate, f"{loss:.3f}"])
     head = "names a step", "ms a step", "names a second", "padding", "best learning rate", "loss"
     return grid(head, rows)
 
