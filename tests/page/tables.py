@@ -83,7 +83,7 @@ def batch_sizes(_):
         loss = sum(losses[rate]) / len(losses[rate])
         padding, speed = 100 * found["padding"][size], 1000 * int(size) / ms
         rows.append([size, f"{ms:.0f}", f"{speed:,.0f}", f"{padding:.0f}%", rate, f"{loss:.3f}"])
-    head = "names a step", "ms a step", "names a second", "padding", "best rate", "loss"
+    head = "names a step", "ms a step", "names a second", "padding", "best learning rate", "loss"
     return grid(head, rows)
 
 
