@@ -66,7 +66,7 @@ def make_batch(docs, step, batch_size):
     """
     sequences = []
     for i in range(step * batch_size, (step + 1) * batch_size):
-        doc = docs[i % len(docs)][:block_size]  # no more can be read
+        doc = docs[i % len(docs)][:block_size]  # no more fits
         toks = [BOS] + [uchars.index(ch) for ch in doc] + [BOS]
         sequences.append(toks[: block_size + 1])
     max_len = max(len(s) for s in sequences)
@@ -158,7 +158,7 @@ class MicroGPT(nn.Module):
         self.norm_in = RMSNorm()
         self.layers = [Block() for _ in range(n_layer)]  # MLX finds these in lists, not in tuples
         self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)
-        self.apply(nn.init.normal(std=0.08))  # on all arrays; 0.08 is microgpt's
+        self.apply(nn.init.normal(std=0.08))  # on all parameters; 0.08 is microgpt's
         self.wte.weight[PAD] = 0.0  # as padding_idx does; no loss depends on it
 
     def __call__(self, idx, pad_mask=None):

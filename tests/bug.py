@@ -3,7 +3,6 @@
     uv run python -m tests.bug NUMBER [--answer]
 
 shows what the run prints and asks a question, or shows the changed lines and says what is wrong.
-Number 0 has no mistake.
 """
 
 import argparse
@@ -39,9 +38,9 @@ BUGS = [  # a key of edits.ALL, what to ask, and the answer to that
     ),
     (
         "invert",
-        "A loss of 0 again, but with all parameters. MLX's own attention stands in for ours here. "
-        "What does it read?",
-        "Just what should be hidden: the letters to come.",
+        "A loss of 0 again, with the right number of parameters. MLX's attention stands in for "
+        "ours here. What does it read?",
+        "Just what should be hidden: the letters to come, and padding.",
     ),
 ]
 
@@ -49,7 +48,8 @@ BUGS = [  # a key of edits.ALL, what to ask, and the answer to that
 def answer(key, reason):
     """The lines that the mistake changes, and the reason."""
     right = [edit for edit in edits.ALL[key] if isinstance(edit, str)]  # a patch is no mistake
-    return "\n".join([*lesson.changed(right, edits.ALL[key]), "", reason])
+    lines = (line.split("  #")[0] for line in lesson.changed(right, edits.ALL[key]))
+    return "\n".join([*lines, "", reason])
 
 
 if __name__ == "__main__":

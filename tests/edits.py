@@ -30,9 +30,8 @@ batches = [docs[i : i + batch_size] for i in starts]
 random.shuffle(batches)
 docs = [doc for batch in batches for doc in batch]
 """
-HELD_OUT = """\
-print("held out:", loss_fn(model, *make_batch(held_out, 0, len(held_out))).item())
-"""
+SPLIT = "held_out = sorted(set(docs[-3000:]) - set(docs[:-3000]))\ndocs = docs[:-3000]\n"
+HELD_OUT = 'print("held out:", loss_fn(model, *make_batch(held_out, 0, len(held_out))).item())\n'
 MISTAKES = {  # that raise no error, by the key in a row of README's table
     "counted": PLAIN_MEAN,
     "axis": [("mx.softmax(att, axis=-1)", "mx.softmax(att)")],
@@ -64,7 +63,7 @@ EXPERIMENTS = {  # of the README, where a block `diff NAME` shows what to change
     ],
     "like-length": [("loss_and_grad = nn.value", f"{LIKE_LENGTH}loss_and_grad = nn.value")],
     "held-out": [
-        ("n_embd = 64", "held_out, docs = docs[-3000:], docs[:-3000]\nn_embd = 64"),
+        ("n_embd = 64", f"{SPLIT}n_embd = 64"),
         ("temperature = 0.5", f"{HELD_OUT}temperature = 0.5"),
     ],
 }

@@ -123,7 +123,7 @@ class MicroGPT(nn.Module):
         self.norm_in = RMSNorm()
         self.layers = [Block() for _ in range(n_layer)]  # MLX finds these in lists, not in tuples
         self.lm_head = nn.Linear(n_embd, vocab_size, bias=False)
-        self.apply(nn.init.normal(std=0.08))  # on all arrays; 0.08 is microgpt's
+        self.apply(nn.init.normal(std=0.08))  # on all parameters; 0.08 is microgpt's
 
     def __call__(self, idx):
         x = self.wte(idx) + self.wpe(positions[: idx.shape[0]])  # (T, C)
@@ -152,7 +152,7 @@ loss_and_grad = nn.value_and_grad(model, loss_fn)  # gradients of the model's pa
 optimizer = optim.Adam(learning_rate, betas=(beta1, beta2), eps=eps_adam, bias_correction=True)
 
 for step in range(num_steps):
-    doc = docs[step % len(docs)][:block_size]  # no more can be read
+    doc = docs[step % len(docs)][:block_size]  # no more fits
     toks = [BOS] + [uchars.index(ch) for ch in doc] + [BOS]
     s = toks[: block_size + 1]
     input_ids, targets = mx.array(s[:-1]), mx.array(s[1:])  # the next token is the target

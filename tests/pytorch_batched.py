@@ -66,7 +66,7 @@ def make_batch(docs, step, batch_size):
     """
     sequences = []
     for i in range(step * batch_size, (step + 1) * batch_size):
-        doc = docs[i % len(docs)][:block_size]  # no more can be read
+        doc = docs[i % len(docs)][:block_size]  # no more fits
         toks = [BOS] + [uchars.index(ch) for ch in doc] + [BOS]
         sequences.append(toks[: block_size + 1])
     max_len = max(len(s) for s in sequences)
