@@ -53,7 +53,7 @@ def patched(text, names):
             result = git("apply", PATCHES / f"{name}.patch", cwd=folder)
             if result.returncode != 0:
                 place, after = f"tests/patches/{name}.patch", f" after {names[:i]}" if i else ""
-                mend = f"make its change in main.py by hand, then `git diff -U1 main.py > {place}`"
+                mend = f"`git add main.py`, make its change there, `git diff -U1 main.py > {place}`"
                 raise ValueError(f"{place} doesn't fit{after}: {mend}\n{result.stderr}")
         return copy.read_text(encoding="utf-8")
 
@@ -65,7 +65,7 @@ def source(path, *edits):
         text = patched(text, names)
     for old, new in (edit for edit in edits if not isinstance(edit, str)):
         if text.count(old) != 1:
-            raise ValueError(f"{old!r} stands {text.count(old)} times in {path.name}, not once")
+            raise ValueError(f"edits.py: {old!r} stands {text.count(old)} times in {path.name}")
         text = text.replace(old, new)
     return text
 

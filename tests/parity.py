@@ -57,7 +57,7 @@ def differences(ours, theirs):
         apart = [abs(x - y) for x, y in zip(a, b, strict=True)]
         return max(apart) if all(map(math.isfinite, apart)) else math.inf
 
-    assert ours["gradients"].keys() == theirs["gradients"].keys()
+    assert ours["gradients"].keys() == theirs["gradients"].keys(), "run tests.measure.pytorch"
     gradients = ((ours["gradients"][name], g) for name, g in theirs["gradients"].items())
     return {
         "logits": furthest(ours["logits"], theirs["logits"]) / max(map(abs, theirs["logits"])),
