@@ -13,7 +13,6 @@ import pytest
 
 from tests import edits, lesson
 
-NAMES = lesson.PATCH_NAMES
 TWO_GPUS = pytest.mark.skipif(mx.device_count(mx.gpu) < 2, reason="there are no two GPUs")
 
 
@@ -38,7 +37,7 @@ def test_a_patch_calls_what_it_is_about(patch, module, function, monkeypatch):
         lesson.train(lesson.load(lesson.MAIN, patch), range(1))
 
 
-@pytest.mark.parametrize("patch", NAMES)
+@pytest.mark.parametrize("patch", lesson.PATCH_NAMES)
 def test_a_patch_hands_on_the_padding_mask_and_stays_finite(patch):
     main = lesson.load(lesson.MAIN, patch)
     input_ids, targets, pad_mask, target_mask = main.make_batch(["emma", "bo"] * 2, 0, 4)
@@ -80,7 +79,7 @@ def on_two(backend, script, folder):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are started as POSIX does")
-@pytest.mark.parametrize("names", [["many-machines"], NAMES], ids=" ".join)
+@pytest.mark.parametrize("names", [["many-machines"], lesson.PATCH_NAMES], ids=" ".join)
 @pytest.mark.parametrize("backend", ["ring", pytest.param("nccl", marks=TWO_GPUS)])
 def test_two_processes_follow_one_and_the_first_of_them_prints(names, backend, tmp_path):
     told = "mx.eval(loss_val); print(len(input_ids), loss_val.item(), file=sys.stderr)"

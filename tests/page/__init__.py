@@ -27,7 +27,7 @@ def read(path=README):
 
 
 def block(header):
-    """What README.md shows under that header, such as "python heads"."""
+    """What README.md shows under that header, such as "python emma"."""
     found = re.search(rf"^```{header}\n(.*?)^```$", read(), re.DOTALL | re.MULTILINE)
     if found is None:
         raise ValueError(f"README.md has no block `{header}`")

@@ -13,18 +13,14 @@ FOLDER = Path(__file__).parent
 
 def read(name):
     """The record of that name, a dict."""
-    path = FOLDER / f"{name}.json"
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: run `uv run python -m tests.measure.{name}`")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def write(name, record):
     """Put a dict in the place of the record of that name, one of its entries a line."""
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in record.items()]
-    beside = FOLDER / f"{name}.new"  # an interrupted write leaves the old record whole
-    beside.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
-    os.replace(beside, FOLDER / f"{name}.json")
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    (FOLDER / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
 
 
 def measured():
