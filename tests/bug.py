@@ -7,9 +7,11 @@ shows what the run prints and asks a question, or shows the changed lines and sa
 
 import argparse
 
-from tests import edits, lesson
+import mlx.core as mx
 
-BUGS = [  # a key of edits.ALL, what to ask, and the answer to that
+from tests import edits, scripts
+
+BUGS = [  # a key of edits.ALL, what to ask about its run, and the answer
     ("none", "This is main.py as it is. What is wrong with the other numbers?", "Nothing here."),
     (
         "probabilities",
@@ -45,11 +47,10 @@ BUGS = [  # a key of edits.ALL, what to ask, and the answer to that
 ]
 
 
-def answer(key, reason):
-    """The lines that the mistake changes, and the reason."""
+def changes(key):
+    """The lines that the mistake changes, without comments."""
     right = [edit for edit in edits.ALL[key] if isinstance(edit, str)]  # a patch is no mistake
-    lines = (line.split("  #")[0] for line in lesson.changed(right, edits.ALL[key]))
-    return "\n".join([*lines, "", reason])
+    return [line.split("  #")[0] for line in scripts.changed(right, edits.ALL[key])]
 
 
 if __name__ == "__main__":
@@ -59,6 +60,7 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     key, question, reason = BUGS[arguments.number]
     if arguments.answer:
-        print(answer(key, reason))
+        print(*changes(key), "", reason, sep="\n")
     else:
-        print(f"{lesson.short_run(*edits.ALL[key])}\n{question}")
+        mx.set_default_device(mx.cpu)  # where nothing but the mistake makes a difference
+        print(scripts.whole_run(scripts.MAIN, *edits.ALL[key], num_steps=100), question, sep="\n")

@@ -1,21 +1,37 @@
 import mlx.core as mx
 import pytest
 
-from tests import lesson
+from tests import records, scripts
+
+
+def pytest_sessionstart(session):
+    """Where settings differ, nearly all is red for one reason: it is said once, and that is all.
+
+    A reader's own make_batch, which test_batching.py checks, needs no record.
+    """
+    chosen = session.config.args
+    problem = records.settings_that_differ()
+    if problem and not all("test_batching" in argument for argument in chosen):
+        pytest.exit(problem, returncode=1)
 
 
 def pytest_collection_modifyitems(items):
     """What the scripts compute comes first, so that the first red test says most."""
-    items.sort(key=lambda item: item.path.stem not in ("test_batching", "test_model", "test_diffs"))
+    first = "test_batching", "test_model", "test_steps", "test_parity"
+    items.sort(key=lambda item: item.path.stem not in first)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
-    """Where there is no git, what needs it is skipped."""
+def plainly(item):
+    """What needs git is skipped where there is none, and what doesn't fit is said in a line."""
     try:
         return (yield)
-    except lesson.NoGit as reason:
+    except scripts.NoGit as reason:
         pytest.skip(str(reason))
+    except scripts.Unfit as reason:
+        pytest.fail(str(reason), pytrace=False)
+
+
+pytest_runtest_setup = pytest_runtest_call = pytest.hookimpl(wrapper=True)(plainly)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,7 +43,7 @@ def exact():
 @pytest.fixture(scope="session")
 def whole_run():
     """What `python main.py` prints, run as a reader does, on this machine's default device."""
-    output, error = lesson.run([lesson.MAIN])
+    output, error = scripts.run([scripts.MAIN])
     assert error == ""
     return output
 
@@ -35,12 +51,12 @@ def whole_run():
 @pytest.fixture(scope="session")
 def fresh():
     """main.py up to its training loop, a module, with the initial weights."""
-    return lesson.load(lesson.MAIN)
+    return scripts.load(scripts.MAIN)
 
 
 def after_20_steps():
-    module = lesson.load(lesson.MAIN)
-    lesson.train(module, range(20))
+    module = scripts.load(scripts.MAIN)
+    scripts.train(module, range(20))
     return module
 
 

@@ -3,8 +3,8 @@ microGPT, one name at a time, in MLX. Run it with `uv run python tests/one_at_a_
 
 It learns from the names in input.txt to predict each next letter. Then it makes up 20 names.
 
-Two diffs are the lesson: from tests/one_at_a_time.py to main.py, what batching adds, and from
-tests/pytorch_batched.py to main.py, what the framework changes.
+README.md turns tests/one_at_a_time.py into main.py in four steps, and runs each of them. The same
+in PyTorch is tests/pytorch_batched.py.
 
 References:
 - Vaswani et al. 2017, Attention Is All You Need, https://arxiv.org/abs/1706.03762
@@ -148,7 +148,7 @@ def loss_fn(model, input_ids, targets):
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8  # microgpt's
 loss_and_grad = nn.value_and_grad(model, loss_fn)  # gradients of the model's parameters
-# Adam's averages start at 0: early averages are too small. PyTorch corrects that, MLX if asked.
+# Adam's averages start at 0, so early steps are too big. PyTorch corrects that, MLX if asked.
 optimizer = optim.Adam(learning_rate, betas=(beta1, beta2), eps=eps_adam, bias_correction=True)
 
 for step in range(num_steps):

@@ -10,7 +10,7 @@ import math
 import random
 import sys
 
-from tests import lesson, records
+from tests import records, scripts
 
 # float32 is exact to 1.2e-7 of a value, each side rounds at a few dozen operations, and each BLAS
 # sums in its own order. Measured: 5e-7 of the largest logit, 2.5e-6 of a gradient's norm. 1e-5
@@ -40,14 +40,14 @@ def of_main(*edits):
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
-    main = lesson.load(lesson.MAIN, *edits)
+    main = scripts.load(scripts.MAIN, *edits)
     shapes = {name: p.shape for name, p in tree_flatten(main.model.parameters())}
     arrays = [(n, mx.array(weights(n, math.prod(s))).reshape(s)) for n, s in shapes.items()]
     main.model.load_weights(arrays)
     batch = main.make_batch(main.docs, 0, 4)
     logits = main.model(batch[0], batch[2])
     gradients = tree_flatten(main.loss_and_grad(main.model, *batch)[1])
-    return summary(logits, gradients, lesson.train(main, range(20)))
+    return summary(logits, gradients, scripts.train(main, range(20)))
 
 
 def differences(ours, theirs):
@@ -57,7 +57,7 @@ def differences(ours, theirs):
         apart = [abs(x - y) for x, y in zip(a, b, strict=True)]
         return max(apart) if all(map(math.isfinite, apart)) else math.inf
 
-    assert ours["gradients"].keys() == theirs["gradients"].keys(), "run tests.measure.pytorch"
+    assert ours["gradients"].keys() == theirs["gradients"].keys(), "other parameters"
     gradients = ((ours["gradients"][name], g) for name, g in theirs["gradients"].items())
     return {
         "logits": furthest(ours["logits"], theirs["logits"]) / max(map(abs, theirs["logits"])),

@@ -6,8 +6,8 @@ It learns from the names in input.txt to predict each next letter. Then it makes
 A batch of 32 names gives arrays one more axis, B. The price: names differ in length but the rows
 of an array don't, so short names are padded, and attention and loss get a mask each.
 
-Two diffs are the lesson: from tests/one_at_a_time.py to main.py, what batching adds, and from
-tests/pytorch_batched.py to main.py, what the framework changes.
+README.md turns tests/one_at_a_time.py into main.py in four steps, and runs each of them. The same
+in PyTorch is tests/pytorch_batched.py.
 
 References:
 - Vaswani et al. 2017, Attention Is All You Need, https://arxiv.org/abs/1706.03762
@@ -183,7 +183,7 @@ def loss_fn(model, input_ids, targets, pad_mask):
 
 
 learning_rate, beta1, beta2, eps_adam = 1e-2, 0.85, 0.99, 1e-8  # microgpt's
-# Adam's averages start at 0: early averages are too small. PyTorch corrects that, MLX if asked.
+# Adam's averages start at 0, so early steps are too big. PyTorch corrects that, MLX if asked.
 optimizer = torch.optim.Adam(model.parameters(), learning_rate, betas=(beta1, beta2), eps=eps_adam)
 
 for step in range(num_steps):

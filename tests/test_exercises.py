@@ -1,4 +1,4 @@
-"""The code of README's exercises does what their answers say, and each hidden bug shows."""
+"""The code to paste does what the README says of it, and each hidden bug leaves its sign."""
 
 import ast
 import code
@@ -10,17 +10,14 @@ import re
 import mlx.core as mx
 import pytest
 
-from tests import bug, edits, lesson, page
+from tests import bug, edits, pages, scripts
 
-LIKE_LENGTH = edits.EXPERIMENTS["like-length"]
-CLOSE = 1e-5  # rounding, see test_model.py
+CLOSE = 1e-5  # float32 keeps about 7 digits, and other shapes sum in another order
 
 
-def paste(module, name, old="", new=""):
-    """Type a block's code at the prompt, line by line, edited. Returns what it prints."""
-    text = page.block(f"python {name}")
-    assert old in text
-    return at_the_prompt(module, text.replace(old, new))
+def paste(module, name):
+    """Type a block of README's at the prompt, line by line. Returns what it prints."""
+    return at_the_prompt(module, pages.block("python", name))
 
 
 def at_the_prompt(module, text):
@@ -33,69 +30,110 @@ def at_the_prompt(module, text):
     return output.getvalue()
 
 
-def close(a, b):
-    return mx.allclose(a, b, rtol=CLOSE, atol=CLOSE).item()
+def numbers(printed):
+    """The last number of each line."""
+    return [float(line.split()[-1]) for line in printed.splitlines()]
 
 
-def logits_of(prompt, name):
-    """The logits after a name, or its beginning, alone."""
-    return prompt.model(mx.array([[prompt.BOS, *map(prompt.uchars.index, name)]]))[0, -1]
+def alone(prompt, start):
+    """The logits after the beginning of a name, read alone and without padding."""
+    return prompt.model(mx.array([[prompt.BOS, *map(prompt.uchars.index, start)]]))[0, -1]
+
+
+def cost(prompt, names):
+    """The sum of what all tokens of these names cost, each name alone, and their number."""
+    costs = []
+    for name in names:
+        input_ids, targets, _, _ = prompt.make_batch([name], 0, 1)
+        probabilities = mx.softmax(prompt.model(input_ids)[0], axis=-1)
+        pairs = zip(probabilities.tolist(), targets[0].tolist(), strict=True)
+        costs.append([-mx.log(mx.array(p[t])).item() for p, t in pairs])
+    return costs
 
 
 def test_one_by_one(prompt):
     """The batch's loss is the mean over all letters of 32 names, and not the mean of 32 means."""
-    printed = paste(prompt, "one_by_one")
-    together, alone, means = map(float, re.findall(r"\d\.\d{4,}", printed))
-    assert together == pytest.approx(alone, rel=CLOSE)
-    assert together != pytest.approx(means, rel=1e-3)
-    assert len(printed.splitlines()) == len(page.block("text one_by_one").splitlines())
+    together, one_by_one, means = numbers(paste(prompt, "one_by_one"))
+    costs = cost(prompt, prompt.docs[:32])
+    right = sum(map(sum, costs)) / sum(map(len, costs))
+    assert together == pytest.approx(right, rel=CLOSE)
+    assert one_by_one == pytest.approx(right, rel=CLOSE)
+    assert means == pytest.approx(sum(sum(c) / len(c) for c in costs) / 32, rel=CLOSE)
+    assert means != pytest.approx(right, rel=1e-3)
 
 
 def test_surprise(prompt):
-    rows = [line.split()[:2] for line in paste(prompt, "surprise").splitlines()]
-    letters, costs = zip(*rows, strict=True)
-    assert letters == (*"maria", "end")
-    input_ids, targets, _, _ = prompt.make_batch(["maria"], 0, 1)
-    probabilities = mx.softmax(prompt.model(input_ids)[0], axis=-1)
-    expected = [-mx.log(p[t]).item() for p, t in zip(probabilities, targets[0], strict=True)]
-    assert list(map(float, costs)) == pytest.approx(expected, abs=0.006)  # two digits are shown
+    rows = [line.split() for line in paste(prompt, "surprise").splitlines()]
+    costs = cost(prompt, ["maria"])[0]
+    assert [row[0] for row in rows] == [*"maria", "end"]
+    assert [float(row[1]) for row in rows] == pytest.approx(costs, abs=0.006)  # two digits
+    assert ["".join(row[2:]) for row in rows] == ["#" * round(10 * c) for c in costs]
 
 
-@pytest.mark.parametrize("exercise", [None, "left-padding"])
-def test_emma(exercise):
-    module = lesson.load(lesson.MAIN, *edits.EXPERIMENTS.get(exercise, []))
-    lesson.train(module, range(20))
-    apart = float(paste(module, "emma"))
-    assert apart > 1 if exercise else apart < CLOSE
-    module.model.wte.weight[module.PAD] = 1.0  # no name reads it
-    assert float(paste(module, "emma")) == pytest.approx(apart, abs=CLOSE)
+def test_beginnings(prompt):
+    """Padded on the left, mar has the logits that it has alone, and only thanks to the mask."""
+    with_mask, without = numbers(paste(prompt, "beginnings"))
+    assert with_mask < CLOSE
+    assert without > 0.1
+    starts = ["mar", "", "christoph"]
+    for logits, start in zip(prompt.next_logits(starts, True), starts, strict=True):
+        assert mx.allclose(logits, alone(prompt, start), rtol=CLOSE, atol=CLOSE)
+    apart = mx.abs(prompt.next_logits(["mar", "christoph"], False)[0] - alone(prompt, "mar"))
+    assert without == pytest.approx(apart.max().item(), abs=CLOSE)
 
 
 def test_complete(prompt, monkeypatch):
-    """A beginning in a batch has the logits that it has alone, and only thanks to the mask."""
-    starts, temperature, given = ["a", "mar", "christoph"], 0.5, []
-    prompt.temperature, categorical = temperature, mx.random.categorical
-    monkeypatch.setattr(
-        mx.random, "categorical", lambda logits: given.append(logits) or categorical(logits)
-    )
+    """Each beginning has its own room, ends where BOS is drawn, and is drawn at a temperature."""
+    prompt.temperature = 0.5
+    paste(prompt, "beginnings")
+    starts = ["a", "mar", "christoph"]
     names = ast.literal_eval(paste(prompt, "complete"))
     assert all(name.startswith(start) for name, start in zip(names, starts, strict=True))
-    alone = [logits_of(prompt, start) / temperature for start in starts]
-    assert list(map(close, given[0], alone)) == [True, True, True]
-    given.clear()
-    paste(prompt, "complete", "layer(x, pad_mask)", "layer(x)")
-    assert list(map(close, given[0], alone)) == [False, False, True]  # the longest has no padding
+    given, drawn = [], iter([[1, prompt.BOS, 0, 0], [14, 3, 0, 0], *[[prompt.BOS, 3, 0, 0]] * 20])
 
-    drawn = iter([*map(prompt.uchars.index, "bo"), prompt.BOS, *[0] * 13])
-    monkeypatch.setattr(mx.random, "categorical", lambda _: mx.array([next(drawn), 1]))
-    assert prompt.complete(["", ""]) == ["bo", "b" * prompt.block_size]
+    def categorical(logits):
+        given.append(logits)
+        return mx.array(next(drawn))
+
+    monkeypatch.setattr(mx.random, "categorical", categorical)
+    longest = "abcdefghijklmnop"
+    assert prompt.complete(["", "ma", longest[:-1], longest]) == [
+        "bo",
+        "ma",
+        f"{longest[:-1]}a",
+        longest,
+    ]
+    expected = alone(prompt, "ma") / prompt.temperature
+    assert mx.allclose(given[0][1], expected, rtol=CLOSE, atol=CLOSE)
 
 
 def test_at_a_tiny_temperature_the_likeliest_is_drawn_and_at_0_anything(prompt):
-    logits = logits_of(prompt, "")
+    logits = alone(prompt, "")
     draws = [mx.random.categorical(logits / 1e-9).item() for _ in range(50)]
     assert set(draws) == {mx.argmax(logits).item()}
     assert not mx.isfinite(logits / 0).any()
+
+
+def test_pieces(prompt):
+    """The batch's gradients are the pieces' mean, weighted by their letters, and no other mean."""
+    plain, weighted = numbers(paste(prompt, "pieces"))
+    assert plain > 0.01
+    assert weighted < CLOSE
+
+
+@pytest.mark.parametrize("exercise", [[], edits.EXPERIMENTS["left-padding"]], ids=["right", "left"])
+def test_in_batches(exercise):
+    """The same names cost the same in batches of any size, unless they are padded on the left."""
+    module = scripts.load(scripts.MAIN, *exercise)
+    scripts.train(module, range(20))
+    losses = numbers(paste(module, "in_batches"))
+    assert len(losses) == 3
+    if exercise:
+        assert max(losses) - min(losses) > 0.01
+    else:
+        costs = cost(module, module.docs[:1024])
+        mean = sum(map(sum, costs)) / sum(map(len, costs))
+        assert losses == pytest.approx([mean] * 3, rel=CLOSE)
 
 
 def test_memory(prompt):
@@ -105,66 +143,126 @@ def test_memory(prompt):
     gc.collect()  # or what other tests left may go meanwhile
     lines = paste(prompt, "memory").splitlines()
     nothing, forward, gradients = (int(line.split()[0]) for line in lines if "bytes" in line)
-    size = 4 * 102848
+    size = 4 * sum(p.size for _, p in prompt.tree_flatten(prompt.model.parameters()))
     # Beside the arrays themselves stand a few scalars; Metal's allocator rounds sizes up.
     assert 0 <= nothing < 0.1 * size
     assert forward > 4 * size
     assert size <= gradients < 1.5 * size
 
 
-def test_keep(prompt, tmp_path):
-    """A model comes back, and not where an id means another letter."""
+@pytest.mark.parametrize("name", ["mine", "mine.safetensors"])
+def test_keep(prompt, tmp_path, name):
+    """A model comes back, into the same settings only, and no other is lost."""
     paste(prompt, "keep")
-    file, weight = str(tmp_path / "names.safetensors"), prompt.model.wte.weight
+    file, weight = str(tmp_path / name), prompt.model.wte.weight
     prompt.save(file)
+    with pytest.raises(FileExistsError, match="mine.safetensors"):
+        prompt.save(file)
     prompt.model.wte.weight = mx.zeros_like(weight)
     prompt.restore(file)
     assert mx.array_equal(prompt.model.wte.weight, weight)
-    for letters in ("abcdefghijklmnopérstuvwxyz", "-abcdefghijklmnopqrstuvwxyz"):
-        prompt.uchars = list(letters)
-        with pytest.raises(ValueError, match="names.safetensors is of other letters"):
-            prompt.restore(file)
+    other = {"uchars": list("abcdefghijklmnopérstuvwxyz"), "n_head": 8, "n_layer": 3}
+    for setting, value in other.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prompt, setting, value)
+            with pytest.raises(ValueError, match="mine.safetensors"):
+                prompt.restore(file)
+    del prompt.model.wpe
+    with pytest.raises(ValueError, match="wpe"):  # it is strict
+        prompt.restore(file)
 
 
-def test_like_length():
-    """A batch has names of one length, mostly. Lengths come mixed, and each name once in a pass."""
-    module, plain = (lesson.load(lesson.MAIN, *edit) for edit in (LIKE_LENGTH, []))
-    assert sorted(module.docs) == sorted(sorted(plain.docs, key=len)[len(plain.docs) % 32 :])
+@pytest.mark.parametrize("number", [3000, 32257, 400, 10])
+def test_passes(fresh, number, monkeypatch):
+    """About five passes over the list, and never fewer than 50 steps."""
+    monkeypatch.setattr(fresh, "docs", ["ada"] * number)
+    monkeypatch.setattr(fresh, "num_steps", 1000)
+    paste(fresh, "passes")
+    assert fresh.num_steps >= 50
+    assert number < 400 or fresh.num_steps * 32 / number == pytest.approx(5, abs=0.1)
+
+
+@pytest.mark.parametrize("number", [None, 63, 20, 5])
+def test_like_length(number):
+    """A batch has names of one length, mostly. Lengths come mixed, and no name is left out."""
+    short = [("random.shuffle(docs)", f"random.shuffle(docs)\ndocs = docs[:{number}]")]
+    module, plain = (
+        scripts.load(scripts.MAIN, *short, *e) for e in (edits.EXPERIMENTS["like-length"], [])
+    )
+    assert set(module.docs) == set(plain.docs)
+    assert len(module.docs) < len(plain.docs) + 32
     lengths = [{*map(len, module.docs[i : i + 32])} for i in range(0, len(module.docs), 32)]
-    assert sum(len(found) == 1 for found in lengths) > 0.95 * len(lengths)
-    assert len(set.union(*lengths[:20])) > 3
+    if number is None:
+        assert sum(len(found) == 1 for found in lengths) > 0.95 * len(lengths)
+        assert len(set.union(*lengths[:20])) > 3
 
 
 def test_held_out():
-    module = lesson.load(lesson.MAIN, *edits.EXPERIMENTS["held-out"])
-    plain = lesson.load(lesson.MAIN)
+    """A tenth of the lines, at most 3,000, none of which is trained on; the loss is their mean."""
+    module = scripts.load(scripts.MAIN, *edits.EXPERIMENTS["held-out"])
+    plain = scripts.load(scripts.MAIN)
     assert module.docs == plain.docs[:-3000] and len(module.held_out) > 2000
     assert set(module.held_out) == set(plain.docs) - set(module.docs)  # some names stand twice
-    printed = lesson.run_in(module, module.inference_code)
-    batch = module.make_batch(module.held_out, 0, len(module.held_out))
-    assert printed.startswith(f"held out: {module.loss_fn(module.model, *batch).item()}\n")
+    module.held_out = module.held_out[:50]
+    printed = scripts.run_in(module, module.inference_code).splitlines()[0]
+    costs = cost(module, module.held_out)
+    assert printed.startswith("held out: ")
+    assert numbers(printed) == pytest.approx(
+        [sum(map(sum, costs)) / sum(map(len, costs))], rel=CLOSE
+    )
+
+
+@pytest.mark.parametrize("lines", [["ada"] * 100, ["ada", "bo"]], ids=["twice", "few"])
+def test_nothing_to_hold_out_is_refused(lines, tmp_path):
+    (tmp_path / "input.txt").write_text("\n".join(lines))
+    text = scripts.source(scripts.MAIN, *edits.EXPERIMENTS["held-out"])
+    (tmp_path / "main.py").write_text(text, encoding="utf-8")
+    _, error = scripts.run(["main.py"], tmp_path, status=1)
+    assert error == "nothing to hold out: too few lines, or each stands twice\n"
 
 
 @pytest.fixture(scope="module")
 def sound():
-    return lesson.short_run()
+    return scripts.whole_run(scripts.MAIN, num_steps=100)
 
 
-@pytest.mark.parametrize(("key", "question", "reason"), bug.BUGS[1:])
-def test_a_bug_leaves_a_sign_and_has_an_answer(key, question, reason, sound):
-    assert question.endswith("?")
-    printed = lesson.short_run(*edits.MISTAKES[key])
-    *changes, _, why = bug.answer(key, reason).splitlines()
-    losses, names, usual = lesson.losses(printed), lesson.samples(printed), lesson.losses(sound)
-    assert "num params: 102848" in sound and "" not in lesson.samples(sound)
-    signs = {
+def sign_of(key, printed, sound):
+    """Whether the mistake shows in what 100 steps print, beside what they print without one."""
+    (params, usual_params) = (int(re.search(r"params: (\d+)", t)[1]) for t in (printed, sound))
+    names = scripts.printed_names(printed)
+    losses, usual = scripts.printed_losses(printed), scripts.printed_losses(sound)
+    pairs = list(zip(losses[1:], usual[1:], strict=True))
+    return {
+        "none": printed == sound,
         "probabilities": losses == usual and max(map(len, names)) == 16,
-        "tril": names == [""] * 20 and "num params: 103360" in printed,
-        "counted": all(a < b - 0.4 for a, b in zip(losses[1:], usual[1:], strict=True)),
+        "tril": names == [""] * 20 and params == usual_params + 512,
+        "counted": all(loss < other - 0.4 for loss, other in pairs),
         "adam": losses[0] == usual[0] and losses[1] > usual[1] + 0.2,
-        "tuple": "num params: 4544" in printed,
-        "invert": names == [""] * 20 and "num params: 102848" in printed,
-    }
-    assert signs.get(key), f"give {key} its sign here"
-    assert {line[0] for line in changes} == {"-", "+"} and len(changes) < 8
-    assert why == reason
+        "tuple": params < usual_params / 20,
+        "invert": names == [""] * 20 and params == usual_params,
+    }[key]
+
+
+WORDS = {  # of the question and of the answer
+    "none": ("as it is", "Nothing"),
+    "probabilities": ("gibberish", "softmax of probabilities"),
+    "tril": ("Which line differs", "512 parameters"),
+    "counted": ("easy to predict", "Padding"),
+    "adam": ("by step 10", "too big"),
+    "tuple": ("can't be true", "not found"),
+    "invert": ("attention stands in", "hidden"),
+}
+
+
+@pytest.mark.parametrize("number", range(len(bug.BUGS)))
+def test_a_bug_leaves_a_sign_and_has_an_answer(number, sound):
+    """As commands: the mistake is in the run, and question and answer belong to it."""
+    key = bug.BUGS[number][0]
+    assert key in WORDS, f"give {key} its sign, and a word of its question and answer"
+    printed, question = scripts.run(["-m", "tests.bug", number])[0].rstrip("\n").rsplit("\n", 1)
+    assert sign_of(key, printed, sound)
+    assert WORDS[key][0] in question and "?" in question
+    *changes, reason = scripts.run(["-m", "tests.bug", number, "--answer"])[0].splitlines()
+    assert WORDS[key][1] in reason
+    assert {line[0] for line in changes if line} == ({"-", "+"} if number else set())
+    assert len(changes) < 9

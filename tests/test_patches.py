@@ -11,14 +11,14 @@ import mlx.core as mx
 import mlx.nn as nn
 import pytest
 
-from tests import edits, lesson
+from tests import edits, scripts
 
 TWO_GPUS = pytest.mark.skipif(mx.device_count(mx.gpu) < 2, reason="there are no two GPUs")
 
 
-def test_the_first_patch_that_does_not_fit_is_named():
-    with pytest.raises(ValueError, match=r"fast.patch doesn't fit after \['fast'\]"):
-        lesson.source(lesson.MAIN, "fast", "fast")
+def test_a_patch_that_does_not_fit_is_named_and_says_where():
+    with pytest.raises(scripts.Unfit, match=r"patches/fast.patch doesn't fit: .*main.py:93"):
+        scripts.source(scripts.MAIN, "patches/fast", "patches/fast")
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def test_the_first_patch_that_does_not_fit_is_named():
 def test_a_patch_calls_what_it_is_about(patch, module, function, monkeypatch):
     monkeypatch.setattr(module, function, None)
     with pytest.raises(TypeError, match="'NoneType' object is not callable"):
-        lesson.train(lesson.load(lesson.MAIN, patch), range(1))
+        scripts.train(scripts.load(scripts.MAIN, f"patches/{patch}"), range(1))
 
 
-@pytest.mark.parametrize("patch", lesson.PATCH_NAMES)
+@pytest.mark.parametrize("patch", scripts.PATCHES)
 def test_a_patch_hands_on_the_padding_mask_and_stays_finite(patch):
-    main = lesson.load(lesson.MAIN, patch)
+    main = scripts.load(scripts.MAIN, patch)
     input_ids, targets, pad_mask, target_mask = main.make_batch(["emma", "bo"] * 2, 0, 4)
     everything = mx.ones_like(pad_mask)
     losses = [
@@ -47,6 +47,15 @@ def test_a_patch_hands_on_the_padding_mask_and_stays_finite(patch):
         for mask in (pad_mask, everything)
     ]
     assert losses[0] != losses[1] and math.isfinite(losses[1])
+
+
+def test_one_shape_is_compiled_once():
+    """*compile* makes Adam's averages first, or it would begin with two kinds of state."""
+    main, traces = scripts.load(scripts.MAIN, "patches/compile"), []
+    grad = main.loss_and_grad
+    main.loss_and_grad = lambda *given: traces.append(given) or grad(*given)
+    scripts.train(main, [0, 0, 0])
+    assert len(traces) == 1
 
 
 def test_under_vmap_a_bitwise_operator_can_be_wrong():
@@ -75,24 +84,25 @@ def on_two(backend, script, folder):
         ranks = [r | address | {"CUDA_VISIBLE_DEVICES": r["MLX_RANK"]} for r in ranks]
         ranks = [r | {"MLX_WORLD_SIZE": "2"} for r in ranks]
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda rank: lesson.run([script], timeout=120, **rank), ranks))
+        return list(pool.map(lambda rank: scripts.run([script], timeout=120, **rank), ranks))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are started as POSIX does")
-@pytest.mark.parametrize("names", [["many-machines"], lesson.PATCH_NAMES], ids=" ".join)
 @pytest.mark.parametrize("backend", ["ring", pytest.param("nccl", marks=TWO_GPUS)])
-def test_two_processes_follow_one_and_the_first_of_them_prints(names, backend, tmp_path):
+def test_two_processes_follow_one_and_the_first_of_them_prints(backend, tmp_path):
     told = "mx.eval(loss_val); print(len(input_ids), loss_val.item(), file=sys.stderr)"
     changes = [edits.num_steps(20), ("mx.eval(loss_val)", told)]
     changes += [edits.ON_THE_CPU] * (backend == "ring")
     script = tmp_path / "main.py"
-    script.write_text(lesson.source(lesson.MAIN, *names, *changes), encoding="utf-8")
-    shutil.copy(lesson.ROOT / "input.txt", tmp_path)
+    text = scripts.source(scripts.MAIN, "patches/many-machines", *changes)
+    script.write_text(text, encoding="utf-8")
+    shutil.copy(scripts.ROOT / "input.txt", tmp_path)
 
-    one = lesson.load(lesson.MAIN, edits.num_steps(20))
-    expected = lesson.train(one, range(20))
+    one = scripts.load(scripts.MAIN, edits.num_steps(20))
+    expected = scripts.train(one, range(20))
     outputs, told = zip(*on_two(backend, script, tmp_path), strict=True)
-    assert len(lesson.losses(outputs[0])) == 3 and len(lesson.samples(outputs[0])) == 20
+    assert len(scripts.printed_losses(outputs[0])) == 3
+    assert len(scripts.printed_names(outputs[0])) == 20
     assert outputs[1] == ""
     for lines in told:
         sizes, losses = zip(*(line.split() for line in lines.splitlines()), strict=True)

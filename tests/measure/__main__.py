@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
-for name in ("training", "mistakes", "batch_sizes"):
+for name in ("training", "steps", "losses", "batch_sizes"):
+    print(name, file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", f"tests.measure.{name}"], check=True)
-print("where PyTorch is: `python -m tests.measure.pytorch`; then `uv run python -m tests.page`")
+print("where PyTorch is: `python -m tests.measure.pytorch`; then `uv run pytest`")

@@ -7,16 +7,16 @@ writes batch_sizes.json, from the CPU, in half an hour with OpenBLAS on a quiet 
 
 import math
 import time
-from statistics import fmean, linear_regression
+from statistics import fmean
 
 import mlx.core as mx
 
-from tests import edits, lesson, records
-from tests.measure.mistakes import SEEDS, unseen
+from tests import edits, records, scripts
+from tests.measure.losses import SEEDS, unseen
 
 SIZES, TRAINED = (1, 2, 4, 8, 16, 32, 64, 128), (1, 8, 32, 128)
 RATES = "3e-4", "1e-3", "3e-3", "1e-2", "3e-2"
-HELD_OUT, LIKE_LENGTH = edits.EXPERIMENTS["held-out"], edits.EXPERIMENTS["like-length"]
+HELD_OUT = edits.EXPERIMENTS["held-out"]
 
 
 def padding(main):
@@ -29,15 +29,14 @@ def padding(main):
 
 
 def load(size, *more):
-    return lesson.load(lesson.MAIN, ("batch_size = 32", f"batch_size = {size}"), *more)
+    return scripts.load(scripts.MAIN, edits.batch_size(size), *more)
 
 
-def loss(size, rate, seed, *more):
+def loss(size, rate, seed):
     """The loss on the names held out after 32,000 others, in batches of this size."""
-    settings = edits.num_steps(32000 // size), ("eps_adam = 1e-2", f"eps_adam = {rate}")
-    main = load(size, *HELD_OUT, *settings, edits.seed(seed), *more)
-    lesson.train(main, range(main.num_steps))
-    return unseen(main, main.held_out)
+    main = load(size, *HELD_OUT, edits.num_steps(32000 // size), edits.rate(rate), edits.seed(seed))
+    scripts.train(main, range(main.num_steps))
+    return unseen(main, main.held_out, 1024)
 
 
 def losses(size):
@@ -55,7 +54,7 @@ def times():
         for size, main in mains.items():
             start = time.perf_counter()
             for main.step in range(5 * turn, 5 * turn + 5):
-                lesson.run_in(main, main.step_code)
+                scripts.run_in(main, main.step_code)
             ms[size] = min(ms[size], 1000 * (time.perf_counter() - start) / 5)
     batches = {n: [main.make_batch(main.docs, i, n)[0] for i in range(200)] for n in SIZES}
     return ms, {size: fmean(ids.size for ids in found) for size, found in batches.items()}
@@ -64,17 +63,11 @@ def times():
 if __name__ == "__main__":
     mx.set_default_device(mx.cpu)
     ms, places = times()
-    slope, intercept = linear_regression([*places.values()], [*ms.values()])
     record = {
         "measured": records.measured(),
         "ms": ms,
         "places": places,
-        "ms = a + b * places": [intercept, slope],
         "padding": {size: padding(load(size)) for size in TRAINED},
         "losses": {size: losses(size) for size in TRAINED},
-        "like length": {
-            "padding": padding(load(32, *LIKE_LENGTH)),
-            "losses": [loss(32, "1e-2", seed, *LIKE_LENGTH) for seed in SEEDS],
-        },
     }
     records.write("batch_sizes", record)

@@ -7,13 +7,12 @@ writes pytorch.json, from the weights of parity.py. It needs PyTorch, not MLX.
 
 import torch
 
-from tests import lesson, parity, records
+from tests import edits, parity, records, scripts
 
 
 def of_twin():
     """The summary of the twin, on the CPU."""
-    on_the_cpu = ("torch.accelerator.current_accelerator(check_available=True) or ", "")
-    twin = lesson.load(lesson.TWIN, on_the_cpu)
+    twin = scripts.load(scripts.TWIN, edits.TWIN_ON_THE_CPU)
     shapes = {name: p.shape for name, p in twin.model.named_parameters()}
     arrays = {n: torch.tensor(parity.weights(n, s.numel())).view(s) for n, s in shapes.items()}
     twin.model.load_state_dict(arrays)
@@ -21,7 +20,7 @@ def of_twin():
     logits = twin.model(batch[0], batch[2])
     twin.loss_fn(twin.model, *batch).backward()
     gradients = [(name, p.grad) for name, p in twin.model.named_parameters()]
-    return parity.summary(logits, gradients, lesson.train(twin, range(20)))
+    return parity.summary(logits, gradients, scripts.train(twin, range(20)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Record what main.py prints and learns: names on the way, guesses, and what its heads attend to.
+"""Record what main.py learns and what code to paste prints: guesses, scores, names on the way.
 
     uv run python -m tests.measure.training
 
@@ -7,29 +7,29 @@ writes training.json, from the CPU, in about half a minute with OpenBLAS.
 
 import mlx.core as mx
 
-from tests import edits, lesson, page, records
+from tests import edits, pages, records, scripts
 
-NAME = "maria"  # whose attention is shown
-LETTER, HEAD = 3, 0  # the position of the letter whose scores are shown, and in which head
+NAME = "mar"  # whose last letter's scores are shown,
+HEAD = 0  # those of this head of the first block
+PASTED = "one_by_one", "surprise", "beginnings", "pieces"  # in this order
 
 
 def tokens_of(main, text):
     return mx.array([[main.BOS, *map(main.uchars.index, text)]])
 
 
-def attention(main):
-    """All heads' scores and weights (n_layer, n_head, T, T) on BOS and the letters of NAME."""
-    scores, weights, softmax = [], [], mx.softmax
+def scores(main):
+    """What the last letter of NAME gives each token up to it, before softmax."""
+    found, softmax = [], mx.softmax
 
     def recording(att, axis):
-        scores.append(att[0].tolist())
-        weights.append(softmax(att, axis=axis)[0].tolist())
+        found.append(att[0, HEAD, -1].tolist())
         return softmax(att, axis=axis)
 
     mx.softmax = recording
     mx.eval(main.model(tokens_of(main, NAME)))
     mx.softmax = softmax
-    return scores, [[[[round(w, 3) for w in q] for q in head] for head in b] for b in weights]
+    return found[0]
 
 
 def guess(main, prefix):
@@ -43,25 +43,17 @@ if __name__ == "__main__":
     mx.set_default_device(mx.cpu)
     names = {}
     for num_steps in (1, 100, 1000):
-        main = lesson.load(lesson.MAIN, edits.ON_THE_CPU)
-        lesson.train(main, range(num_steps))
-        names[num_steps] = lesson.sample(main)
+        main = scripts.load(scripts.MAIN, edits.ON_THE_CPU)
+        scripts.train(main, range(num_steps))
+        names[num_steps] = scripts.sample(main)
     prefixes = "q", "mar", "maria", "", names[1000][0][0]  # whose next token is guessed
-    scores, weights = attention(main)
     record = {
         "measured": records.measured(),
-        "printed": main.printed.splitlines(),
         "names after": names,
         "guesses": {prefix: guess(main, prefix) for prefix in prefixes},
-        "attended": NAME,
-        "attention": weights,
-        "letter": LETTER,
-        "head": HEAD,
-        "scores": scores[0][HEAD][LETTER],
+        "letters": NAME,
+        "scores": scores(main),
         "first batch": main.docs[: main.batch_size],
     }
-    record["one by one"] = lesson.run_in(main, page.block("python one_by_one"))
-    lesson.run_in(main, page.block("python complete"))
-    drawn = main.complete([""] * 1000)
-    record["real"] = sum(name in set(main.docs) for name in drawn) / len(drawn)
+    record["pasted"] = {n: scripts.run_in(main, pages.block("python", n)) for n in PASTED}
     records.write("training", record)

@@ -7,7 +7,7 @@ import mlx.nn as nn
 import mlx.optimizers as optim
 import pytest
 
-from tests import lesson
+from tests import scripts
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from tests.porting.port_check import Side, check  # noqa: E402
@@ -201,18 +201,18 @@ def test_a_loop_may_zero_its_gradients_at_the_end(own):
 def test_the_lesson_is_a_right_port(monkeypatch, tmp_path):
     def side(module):
         model, batch = module.model, module.make_batch(module.docs, 0, 32)
-        loss, step = module.loss_fn, lambda i: lesson.train(module, [i])[0]
+        loss, step = module.loss_fn, lambda i: scripts.train(module, [i])[0]
         return Side(model, lambda: model(batch[0], batch[2]), lambda: loss(model, *batch), step)
 
     monkeypatch.chdir(tmp_path)  # input.txt is found from anywhere
-    found = check(side(lesson.load(lesson.MAIN)), side(lesson.load(lesson.TWIN, CPU)))
+    found = check(side(scripts.load(scripts.MAIN)), side(scripts.load(scripts.TWIN, CPU)))
     assert len(found) == 2 + 15 + 10 and max(found.values()) < ROUNDING
 
 
 def test_the_example_runs_as_a_copy(tmp_path):
     for name in ("port_check.py", "example.py"):
-        text = (lesson.ROOT / "tests" / "porting" / name).read_text(encoding="utf-8")
+        text = (scripts.ROOT / "tests" / "porting" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text.replace("tests.porting.", ""), encoding="utf-8")
-    output, _ = lesson.run(["example.py"], tmp_path)
+    output, _ = scripts.run(["example.py"], tmp_path)
     shares = [float(line.split()[0]) for line in output.splitlines()]
     assert len(shares) == 2 + 4 + 10 and max(shares) < ROUNDING

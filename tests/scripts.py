@@ -1,7 +1,7 @@
-"""Load, edit and run the lesson's scripts as they stand on disk.
+"""Load, edit and run the scripts as they stand on disk.
 
-An edit is the name of a patch in tests/patches, or a pair: a text that stands once in the script,
-and the text to put in its place. Patches are applied before pairs.
+An edit is a patch, such as "patches/fast" for tests/patches/fast.patch, or a pair: a text that
+stands once in the script, and the text to put in its place. Patches are applied before pairs.
 """
 
 import ast
@@ -19,15 +19,20 @@ import types
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
 MAIN = ROOT / "main.py"
-ONE = ROOT / "tests" / "one_at_a_time.py"
-TWIN = ROOT / "tests" / "pytorch_batched.py"
-PATCHES = ROOT / "tests" / "patches"
-PATCH_NAMES = sorted(path.stem for path in PATCHES.glob("*.patch"))
+ONE = TESTS / "one_at_a_time.py"
+TWIN = TESTS / "pytorch_batched.py"
+STEPS = sorted(f"steps/{path.stem}" for path in TESTS.glob("steps/*.patch"))
+PATCHES = sorted(f"patches/{path.stem}" for path in TESTS.glob("patches/*.patch"))
 
 
 class NoGit(RuntimeError):
     """What was asked for needs git, and there is none."""
+
+
+class Unfit(ValueError):
+    """Two files don't fit together; the message says, in a line, which and what to do."""
 
 
 def git(*arguments, cwd=ROOT):
@@ -44,28 +49,31 @@ def git(*arguments, cwd=ROOT):
     )
 
 
-def patched(text, names):
-    """The text of main.py after these patches. Raises ValueError, naming the first that fails."""
+def patched(text, patch):
+    """The text of the script that this patch is for, after it. Raises Unfit."""
+    path = TESTS / f"{patch}.patch"
+    place = re.search(r"^\+\+\+ b/(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)[1]
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "main.py")
+        copy = Path(folder, place)
+        copy.parent.mkdir(exist_ok=True)
         copy.write_text(text, encoding="utf-8", newline="\n")
-        for i, name in enumerate(names):
-            result = git("apply", PATCHES / f"{name}.patch", cwd=folder)
-            if result.returncode != 0:
-                place, after = f"tests/patches/{name}.patch", f" after {names[:i]}" if i else ""
-                mend = f"`git add main.py`, make its change there, `git diff -U1 main.py > {place}`"
-                raise ValueError(f"{place} doesn't fit{after}: {mend}\n{result.stderr}")
+        result = git("apply", path, cwd=folder)
+        if result.returncode != 0:
+            why = result.stderr.splitlines()[0].removeprefix("error: ")
+            raise Unfit(f"tests/{patch}.patch doesn't fit: {why}; tests/README.md says how to mend")
         return copy.read_text(encoding="utf-8")
 
 
 def source(path, *edits):
-    """The script's text, edited. Raises ValueError, naming the edit, where one does not apply."""
+    """The script's text, edited. Raises Unfit, naming the edit, where one does not apply."""
     text = path.read_text(encoding="utf-8")
-    if names := [edit for edit in edits if isinstance(edit, str)]:
-        text = patched(text, names)
+    for patch in (edit for edit in edits if isinstance(edit, str)):
+        text = patched(text, patch)
     for old, new in (edit for edit in edits if not isinstance(edit, str)):
         if text.count(old) != 1:
-            raise ValueError(f"edits.py: {old!r} stands {text.count(old)} times in {path.name}")
+            raise Unfit(
+                f"edits.py: {old!r} stands {text.count(old)} times in {path.name}, not once"
+            )
         text = text.replace(old, new)
     return text
 
@@ -75,6 +83,20 @@ def changed(before, after):
     texts = (source(MAIN, *edits).splitlines() for edits in (before, after))
     lines = difflib.unified_diff(*texts, n=0, lineterm="")
     return [line for line in lines if re.match(r"[-+] *[^-+ #]", line)]
+
+
+def settings(path):
+    """The numbers that a script gives names to, by name."""
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign):
+            names, values = node.targets, [node.value]
+            if isinstance(node.value, ast.Tuple):
+                names, values = names[0].elts, node.value.elts
+            for name, value in zip(names, values, strict=True):
+                if isinstance(value, ast.Constant) and isinstance(value.value, int | float):
+                    found[name.id] = value.value
+    return found
 
 
 def load(path, *edits):
@@ -89,7 +111,7 @@ def load(path, *edits):
     body = ast.parse(text, name).body
     starts = [ast.unparse(node)[:9] for node in body]
     if starts.count("for step ") != 1:
-        raise ValueError(f"{path.name} has no loop `for step in ...`, or several")
+        raise Unfit(f"{path.name} has no loop `for step in ...`, or several")
     loop = starts.index("for step ")
     parts = body[:loop], body[loop].body, body[loop + 1 :]
     before, module.step_code, module.inference_code = (
@@ -123,24 +145,24 @@ def sample(module):
     """Run the module's own inference section. Returns the 20 names that it printed."""
     printed = run_in(module, module.inference_code)
     module.printed += printed
-    return samples(printed)
+    return printed_names(printed)
 
 
-def short_run(*edits):
-    """What main.py, edited, prints from top to bottom if it has 100 steps."""
-    module = load(MAIN, *edits)
-    module.num_steps = 100
+def whole_run(path, *edits, num_steps=None):
+    """What a script, edited, prints from top to bottom, in this process, with so many steps."""
+    module = load(path, *edits)
+    module.num_steps = num_steps or module.num_steps
     train(module, range(module.num_steps))
     sample(module)
     return module.printed
 
 
-def losses(output):
+def printed_losses(output):
     """The losses in what a script printed, in order."""
     return [float(line.split()[-1]) for line in output.splitlines() if line.startswith("step ")]
 
 
-def samples(output):
+def printed_names(output):
     """The names in what a script printed, in order."""
     lines = output.split("--- inference (hallucinated names) ---\n")[1].splitlines()
     return [line.split(": ", 1)[1] for line in lines]

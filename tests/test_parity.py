@@ -1,4 +1,4 @@
-"""The two diffs: main.py computes what PyTorch does, and what it does with one name at a time."""
+"""main.py computes what PyTorch does, and a batch what its names compute one at a time."""
 
 import json
 
@@ -6,11 +6,13 @@ import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-from tests import lesson, page, parity, records
+from tests import parity, records, scripts
+from tests.test_pages import diff_from
 
 GPU = pytest.mark.skipif(not mx.is_available(mx.gpu), reason="there is no GPU")
-SETS = [[], *([name] for name in lesson.PATCH_NAMES), lesson.PATCH_NAMES]
-EACH = pytest.mark.parametrize("names", SETS, ids=" ".join)
+# The patches that change no result; others are not compared.
+SAME = ["patches/compile", "patches/fast", "patches/many-machines", "patches/vectorize"]
+EACH = pytest.mark.parametrize("patch", [[], *([name] for name in SAME)], ids=" ".join)
 
 # TF32 keeps 10 bits behind the point, so each factor is off by up to 4.9e-4 of itself. Measured on
 # an H200: logits 4.8e-4 of the largest, losses 4.8e-3 in 8 steps, 5.9e-3 in 20, as Adam amplifies.
@@ -20,31 +22,23 @@ ROUNDING = 1e-5
 
 
 @EACH
-def test_main_computes_what_pytorch_does(names):
-    apart = parity.differences(parity.of_main(*names), records.read("pytorch"))
+def test_main_computes_what_pytorch_does(patch):
+    apart = parity.differences(parity.of_main(*patch), records.read("pytorch"))
     assert parity.too_far(apart) == {}
 
 
 @GPU
 @EACH
 @pytest.mark.parametrize(("tf32", "bounds"), [("0", parity.BOUNDS), ("1", TF32)])
-def test_on_the_gpu_too(names, tf32, bounds):
-    output, _ = lesson.run(["-m", "tests.parity", *names], MLX_ENABLE_TF32=tf32)
+def test_on_the_gpu_too(patch, tf32, bounds):
+    output, _ = scripts.run(["-m", "tests.parity", *patch], MLX_ENABLE_TF32=tf32)
     assert parity.too_far(json.loads(output), bounds) == {}
-
-
-def test_a_nan_is_never_close():
-    recorded = records.read("pytorch")
-    for name in ("logits", "losses"):
-        broken = recorded | {name: [*recorded[name][:-1], float("nan")]}
-        assert parity.too_far(parity.differences(broken, recorded))
-        assert parity.too_far(parity.differences(recorded, broken))
 
 
 @pytest.fixture
 def one(trained):
     """one_at_a_time.py with the trained weights of main.py, but for PAD's."""
-    module = lesson.load(lesson.ONE)
+    module = scripts.load(scripts.ONE)
     weights = dict(tree_flatten(trained.model.parameters()))
     weights["wte.weight"] = weights["wte.weight"][: trained.PAD]
     module.model.load_weights(list(weights.items()))  # it is strict: nothing more, nothing less
@@ -72,29 +66,23 @@ def test_a_batch_is_its_names_one_by_one(trained, one, step):
 def test_a_batch_of_one_trains_as_one_at_a_time(one):
     """Loop and optimizer are the same, also after the last doc and for one that is too long."""
     weights = dict(tree_flatten(one.model.parameters()))
-    main = lesson.load(lesson.MAIN)
+    main = scripts.load(scripts.MAIN)
     wte = mx.concatenate([weights["wte.weight"], mx.zeros((1, main.n_embd))])  # and PAD's row
     main.model.load_weights(list((weights | {"wte.weight": wte}).items()))
     main.batch_size = 1
     main.docs = one.docs = ["emma", "x" * 15, "y" * 16, "maximilianachristina", "bo"]
-    losses = lesson.train(one, range(8))
-    assert losses == pytest.approx(lesson.train(main, range(8)), abs=1e-5)  # rounding, amplified
+    losses = scripts.train(one, range(8))
+    assert losses == pytest.approx(scripts.train(main, range(8)), abs=1e-5)  # rounding, amplified
     main.step = one.step = 900
-    assert lesson.train(one, [900]) == pytest.approx(lesson.train(main, [900]), abs=1e-4)
+    assert scripts.train(one, [900]) == pytest.approx(scripts.train(main, [900]), abs=1e-4)
     mx.random.seed(0)
-    names = lesson.sample(one)
+    names = scripts.sample(one)
     mx.random.seed(0)
-    assert names == lesson.sample(main)
+    assert names == scripts.sample(main)
 
 
-CHANGED = {"pytorch_batched": (41, 41), "one_at_a_time": (64, 30)}
-
-
-@pytest.mark.parametrize("name", CHANGED)
-def test_a_comment_that_is_changed_is_changed_in_all_scripts(name):
-    """Else a diff has more lines, though not what they say differs."""
-    here, there = ([line for line in page.diff(name) if line[0] == sign] for sign in "+-")
-    same_code = [page.code(line)[1:] for line in there]
-    alike = [line for line in here if page.code(line)[1:] in same_code]
-    hint = f"the diff from {name}.py to main.py has other lines, such as these:"
-    assert (len(here), len(there)) == CHANGED[name], "\n".join([hint, *(alike or here)])
+def test_a_comment_that_is_changed_is_changed_in_both_scripts():
+    """Else a reader's diff to PyTorch has more lines, though not what they say differs."""
+    found = diff_from(scripts.TWIN)
+    here, there = ([line for line in found if line[0] == sign] for sign in "+-")
+    assert (len(here), len(there)) == (41, 41), "\n".join(["one of these is new:", *here, *there])

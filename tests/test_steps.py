@@ -1,0 +1,55 @@
+"""The four steps from one_at_a_time.py to main.py: each runs, and prints what the README says."""
+
+import functools
+
+import pytest
+
+from tests import records, scripts
+
+
+@functools.cache
+def printed(step):
+    """What the first 100 training steps and the names after them print, in lines."""
+    return scripts.whole_run(scripts.ONE, *scripts.STEPS[:step], num_steps=100).splitlines()
+
+
+def test_there_are_four_and_they_lead_to_main():
+    mine = scripts.source(scripts.ONE, *scripts.STEPS).splitlines()
+    main = scripts.source(scripts.MAIN).splitlines()
+    pairs = [(a, b) for a, b in zip(mine, main, strict=True) if a != b]
+    command, path = pairs
+    assert command[0].replace("tests/mine.py", "main.py") == command[1]
+    assert path[0].replace("parent.parent", "parent") == path[1]
+    assert [step.split("-")[0] for step in scripts.STEPS] == [
+        "steps/1",
+        "steps/2",
+        "steps/3",
+        "steps/4",
+    ]
+
+
+def test_an_axis_changes_nothing():
+    assert printed(1) == printed(0)
+
+
+def test_counting_padding_looks_wonderful():
+    wrong, right = (scripts.printed_losses("\n".join(printed(step))) for step in (2, 3))
+    assert wrong[0] > right[0]
+    assert all(a < b - 0.3 for a, b in zip(wrong[1:], right[1:], strict=True))
+
+
+def test_the_loss_mask_gives_what_main_prints():
+    assert printed(3) == scripts.whole_run(scripts.MAIN, num_steps=100).splitlines()
+
+
+def test_the_padding_mask_changes_nothing():
+    assert printed(4) == printed(3)
+
+
+def test_the_page_shows_whole_runs_of_these_steps():
+    found = records.read("steps")["printed"]
+    assert found["0"] == found["1"] and found["3"] == found["4"] and len(found["2"]) == 127
+    for step, lines in found.items():
+        usual = scripts.printed_losses("\n".join(lines))
+        loss = scripts.printed_losses("\n".join(printed(int(step))))[0]
+        assert loss == pytest.approx(usual[0], abs=1e-4)  # four digits are printed, and rounded
