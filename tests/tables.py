@@ -32,13 +32,13 @@ def printed(number, losses, names):
 def first_screen(_):
     """The beginning and the end of what main.py prints, as step 4 leaves it."""
     lines = records.read("steps")["printed"]["4"]
-    return "\n".join([*lines[:4], *printed("4", (1, 10, 20, 1000), 6), "...", lines[-1]])
+    return "\n".join([*lines[:4], *printed("4", (1, 10, 20, 1000), 4), "...", lines[-1]])
 
 
 def step(number, _):
     """The same of the script that a step leaves; 0 is what it begins with."""
     losses = (1, 10, 20, 30, 1000) if number == "0" else (1, 10, 20, 990, 1000)
-    return "\n".join(printed(number, losses, 6))
+    return "\n".join(printed(number, losses, 3))
 
 
 def lie(_):
