@@ -4,7 +4,6 @@ The old text leaves out its line's comment, so that comments may change.
 """
 
 SEEDS = "random.seed(42)\nmx.random.seed(42)"
-ON_THE_CPU = (SEEDS, f"mx.set_default_device(mx.cpu)\n{SEEDS}")
 
 
 def seed(value):

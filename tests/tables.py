@@ -141,14 +141,12 @@ def keyed(body, entries, columns):
         first, *cells = (cell.strip() for cell in line.strip().strip("|").split("|"))
         key = first.split()[1] if "<!--" in first else "none"
         if key not in left or key not in found:
-            raise scripts.Unfit(
-                f"the row of {key} has no entry of its own in edits.py and losses.json"
-            )
+            raise scripts.Unfit(f"a row names {key}: give it an entry in edits.py, and measure it")
         left.remove(key)
         ends = [f"{mean(found[key][column]):.2f}" for column in columns]
         lines.append(row([first, *ends, *cells[len(columns) :]]))
     if left:
-        raise scripts.Unfit(f"edits.py has {', '.join(left)}: a table of README.md lacks the row")
+        raise scripts.Unfit(f"a table of README.md lacks the row of {', '.join(left)}")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ writes training.json, from the CPU, in about half a minute with OpenBLAS.
 
 import mlx.core as mx
 
-from tests import edits, pages, records, scripts
+from tests import pages, records, scripts
 
 NAME = "mar"  # whose last letter's scores are shown,
 HEAD = 0  # those of this head of the first block
@@ -43,7 +43,7 @@ if __name__ == "__main__":
     mx.set_default_device(mx.cpu)
     names = {}
     for num_steps in (1, 100, 1000):
-        main = scripts.load(scripts.MAIN, edits.ON_THE_CPU)
+        main = scripts.load(scripts.MAIN)
         scripts.train(main, range(num_steps))
         names[num_steps] = scripts.sample(main)
     prefixes = "q", "mar", "maria", "", names[1000][0][0]  # whose next token is guessed
