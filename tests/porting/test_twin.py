@@ -19,6 +19,12 @@ def test_it_computes_what_is_on_record():
     assert parity.too_far(parity.differences(of_twin(), records.read("pytorch"))) == {}
 
 
+def test_its_weights_begin_as_those_of_main(twin):
+    for p in twin.model.parameters():
+        p = p[: twin.PAD] if len(p) == twin.PAD + 1 else p
+        assert abs(p.std().item() - 0.08) < 5 * 0.08 / (2 * p.numel()) ** 0.5  # see test_model.py
+
+
 def test_its_row_of_pad_is_zero_and_stays_so(twin):
     for steps in (0, 2):
         scripts.train(twin, range(steps))
