@@ -66,7 +66,7 @@ def time_steps(named, cache):
     for i in range(ROUNDS):
         for name, variant in named.items():
             print(f"round {i + 1} of {ROUNDS}: {name}", file=sys.stderr, flush=True)
-            call = "-m", "tests.measure.bench", json.dumps(variant)
+            call = "-m", "tests.measure.bench", "--one", json.dumps(variant)
             begun, step = json.loads(run(variant[0], *call, TMPDIR=cache, CUDA_CACHE_PATH=cache)[0])
             first.setdefault(name, begun)
             later[name].append(step)
@@ -94,9 +94,9 @@ def print_tables():
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("variant", nargs="?", help=argparse.SUPPRESS)  # as JSON, for one process
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # a variant, as JSON
     arguments = parser.parse_args()
-    if arguments.variant:
-        print(json.dumps(time_one(*json.loads(arguments.variant))))
+    if arguments.one:
+        print(json.dumps(time_one(*json.loads(arguments.one))))
     else:
         print_tables()
