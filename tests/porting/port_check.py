@@ -46,7 +46,7 @@ def check(ours, theirs, names=None, num_steps=10):
     made = made_of(theirs.model, recipes)
     for name, mine in tree_flatten(ours.model.parameters()):
         if name not in slopes:  # such as running averages
-            compare(shares, f"{name} after the passes", *tensors(name, mine, made[name]))
+            compare(shares, f"{name} after the passes", *as_tensors(name, mine, made[name]))
     for name, before in left.items():
         after = theirs.model.get_buffer(name)
         compare(shares, f"{name} after the passes, not in MLX", before, after)
@@ -116,7 +116,7 @@ def made_of(original, recipes):
 
 def copy_weights(model, made):
     def new(name, array):
-        value = tensors(name, array, made[name])[1].resolve_conj().resolve_neg()
+        value = as_tensors(name, array, made[name])[1].resolve_conj().resolve_neg()
         return mx.array(value).astype(array.dtype)
 
     trained = [n for n, _ in tree_flatten(model.trainable_parameters())]
@@ -157,7 +157,7 @@ def compare_gradients(shares, losses, grads, half):
     largest = max(tops.values(), default=0)
     # What is 0 but for rounding is divided by the largest gradient instead of itself.
     least = largest if abs(losses[1].item()) < largest / 1e4 else 0
-    scale = compare(shares, "loss", *tensors("loss", *losses), least)
+    scale = compare(shares, "loss", *as_tensors("loss", *losses), least)
     for name, (mine, other) in grads.items():
         small = half or tops[name] < largest / 1e4
         compare(shares, f"gradient of {name}", mine, other, largest if small else largest / 10)
@@ -169,7 +169,7 @@ def compare_steps(shares, ours, theirs, recipes, slopes, scale, num_steps):
 
     def weights():  # of both
         own, made = dict(tree_flatten(ours.model.parameters())), made_of(theirs.model, recipes)
-        return {n: [t.clone() for t in tensors(n, own[n], made[n])] for n in slopes}
+        return {n: [t.clone() for t in as_tensors(n, own[n], made[n])] for n in slopes}
 
     largest = max([abs(slope).max().item() for slope in slopes.values()], default=0)
     # Quiet entries have a gradient that is 0 but for rounding, and PyTorch moves them this way.
@@ -223,8 +223,8 @@ def compare_all(shares, what, mine, other, least=0):
     mine, other = dict(tree_flatten(mine, f".{what}")), dict(tree_flatten(other, f".{what}"))
     if mine.keys() != other.keys():
         raise refusal(mine.keys() ^ other.keys(), "is on one side only: return the same from both")
-    for name in mine or [what]:  # of nothing, tensors() says that it is no array
-        compare(shares, name, *tensors(name, mine.get(name), other.get(name)), least)
+    for name in mine or [what]:  # of nothing, as_tensors() says that it is no array
+        compare(shares, name, *as_tensors(name, mine.get(name), other.get(name)), least)
 
 
 def compare(shares, what, mine, other, least=0):
@@ -256,7 +256,7 @@ def keep(shares, what, share, scale):
     return scale
 
 
-def tensors(what, mine, other):
+def as_tensors(what, mine, other):
     """An array of MLX and a tensor of PyTorch, as tensors on the CPU."""
     if isinstance(mine, torch.Tensor) or isinstance(other, mx.array):
         raise refusal(what, "is the other framework's on one side: compute it with its own model")
