@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from tests.porting.port_check import check  # noqa: E402
-from tests.porting.test_port_check import linear, pair, shared, trained  # noqa: E402
+from tests.porting.ports import linear, pair, shared, trained  # noqa: E402
 
 HERE, THERE = nn.Linear(8, 8), torch.nn.Linear(8, 8)
 DEEP = "encoder_layer_with_a_long_name_for_its_attention"

@@ -8,9 +8,9 @@ import mlx.optimizers as optim
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-from tests.porting import test_port_check as ports  # noqa: E402
+from tests.porting import ports  # noqa: E402
 from tests.porting.port_check import check, verdict  # noqa: E402
-from tests.porting.test_port_check import ROUNDING, linear, pair, trained  # noqa: E402
+from tests.porting.ports import ROUNDING, linear, pair, trained  # noqa: E402
 
 
 def attention(packed=False):
