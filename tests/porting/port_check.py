@@ -194,8 +194,7 @@ def compare_weights(shares, before, after, quiet, way, num_steps):
     found = {}
     for name, (mine, other) in after.items():
         # Adam moves quiet entries with their rounding; right ports were 2.6 ways apart at most.
-        rounding = 1e-5 * farthest + 1e-6 * abs(other).max().item()
-        excess = (abs(mine - other) - 4 * way[name] - rounding).clamp(min=0)
+        excess = (abs(mine - other) - 4 * way[name] - 1e-5 * farthest).clamp(min=0)
         error = torch.where(quiet[name], excess, abs(mine - other)).norm().item()
         # A move below a thousandth of the weights is too near to their rounding.
         scale = max(moves[name][~quiet[name]].norm().item(), 1e-3 * other.norm().item())

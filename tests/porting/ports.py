@@ -36,10 +36,10 @@ def linear(run=fc, run_ours=None, **more):
     return pair({"fc": theirs}, {"fc": ours} | more, run, run_ours)
 
 
-def gain_less_one():  # of complex numbers
+def gain_less_one():  # of complex numbers, conjugate in MLX
     theirs, ours = torch.nn.Parameter(torch.zeros(8) + 0j), mx.ones(8, mx.complex64)
-    runs = lambda m, x: (x + x * m.g).conj(), lambda m, x: mx.conjugate(x * m.g)
-    return *pair({"g": theirs}, {"g": ours}, *runs), {"g": ("g", lambda g: g + 1)}
+    runs = lambda m, x: (x + x * m.g).conj(), lambda m, x: x * m.g
+    return *pair({"g": theirs}, {"g": ours}, *runs), {"g": ("g", lambda g: (g + 1).conj())}
 
 
 def weight_norm():
@@ -63,7 +63,7 @@ def convolution(kind, axis, **norm):  # its bias has no effect before that norm
     move = lambda x: x.swapaxes(1, 2)  # noqa: E731
     runs = lambda m, x: twice(m, x) ** 3, lambda m, x: move(twice(m, move(x))) ** 3
     torch.manual_seed(0)
-    return *pair(theirs, ours, *runs, torch.randn(3, 8, 10) / 20), names
+    return *pair(theirs, ours, *runs, torch.randn(3, 8, 10) / 2), names
 
 
 def shared(ours=None):

@@ -1,6 +1,6 @@
 """Right ports come out right, and wrong ones don't."""
 
-from math import nan
+from math import inf, nan
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -10,23 +10,9 @@ import pytest
 from tests import lesson
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+from tests.porting import ports  # noqa: E402
 from tests.porting.port_check import Side, check  # noqa: E402
-from tests.porting.ports import (  # noqa: E402
-    ROUNDING,
-    convolution,
-    double,
-    gain_less_one,
-    hidden,
-    level,
-    linear,
-    lstm,
-    pair,
-    shared,
-    steps,
-    tied,
-    trained,
-    weight_norm,
-)
+from tests.porting.ports import ROUNDING, linear, pair, trained  # noqa: E402
 
 BFLOAT16 = 2e-2  # it rounds at 4e-3
 DTYPES = [  # of MLX, of PyTorch, the part of the largest gradient, what rounding reaches
@@ -36,8 +22,9 @@ DTYPES = [  # of MLX, of PyTorch, the part of the largest gradient, what roundin
 ]
 OURS = [optim.SGD(0.01), optim.AdamW(0.01, weight_decay=0.01, bias_correction=True)]
 CPU = ("torch.accelerator.current_accelerator(check_available=True) or ", "")  # the twin on it
-RIGHT = [linear, gain_less_one, weight_norm, lstm, shared, tied, hidden]
-RIGHT += [double, lambda: convolution("Conv1d", 1), lambda: convolution("ConvTranspose1d", 0)]
+RIGHT = [linear, ports.gain_less_one, ports.weight_norm, ports.lstm, ports.shared, ports.tied]
+RIGHT += [ports.hidden, ports.double, lambda: ports.convolution("Conv1d", 1)]
+RIGHT += [lambda: ports.convolution("ConvTranspose1d", 0)]
 FROZEN = {"fc": torch.nn.Linear(8, 8).requires_grad_(False)}, {"fc": nn.Linear(8, 8).freeze()}
 SPARSE = {"fc": torch.nn.Embedding(8, 4, sparse=True)}, {"fc": nn.Embedding(8, 4)}
 DIGIT = {"fc": torch.nn.ModuleDict({"0": torch.nn.Linear(8, 8)})}, {"fc": {"0": nn.Linear(8, 8)}}
@@ -45,7 +32,7 @@ RIGHT += [lambda: pair(*FROZEN), lambda: pair(*SPARSE, x=torch.tensor([3, 5, 3])
 RIGHT += [lambda: pair(*DIGIT, lambda m, x: m.fc["0"](x))]  # keys of a dict
 RIGHT += [lambda: linear(lambda m, x: 2e4 * m.fc(x), lambda m, x: 2e4 * m.fc(x) + 0.05)]
 # Only rounding is left of a loss of 0, and of steps to a loss of almost 0:
-RIGHT += [lambda: level(0, error=1e-8), lambda: steps(error=1e-9)]
+RIGHT += [lambda: ports.level(0, error=1e-8), lambda: ports.steps(error=1e-9)]
 
 
 @pytest.mark.parametrize("port", RIGHT)
@@ -59,27 +46,31 @@ def counted(error):  # integers, in MLX less by 1, and a boolean
     return [s._replace(logits=lambda t=t: t) for s, t in zip(linear(), (ours, theirs), strict=True)]
 
 
-def twice_as_low(m, x):
-    return m.fc(x) - mx.array(2e-5 * FILL)
+def filled(here, there):  # what a mask filled in
+    mask = torch.arange(8) == 3
+    run = lambda m, x: mx.where(mx.array(mask), here, m.fc(x))  # noqa: E731
+    return linear(lambda m, x: m.fc(x).masked_fill(mask, there), run)
 
 
-FILL = torch.tensor([1e9] + [0] * 7)  # it should have the same sign on both sides
 MEAN = "fc2.running_mean after the passes"
 WRONG = [
-    ("logits.a", lambda: hidden(2)),
-    ("logits", lambda: convolution("ConvTranspose1d", 1)),
+    ("logits.a", lambda: ports.hidden(2)),
+    ("logits", lambda: ports.convolution("ConvTranspose1d", 1)),
     ("logits", lambda: linear(lambda m, x: 1e9 * m.fc(x), lambda m, x: 2e9 * m.fc(x))),
-    ("logits", lambda: linear(lambda m, x: m.fc(x) - 1e-5 * FILL, twice_as_low)),
+    ("logits", lambda: linear(lambda m, x: 1j * m.fc(x), lambda m, x: -1j * m.fc(x))),
     ("logits.id", lambda: counted(128000)),
     ("logits.id", lambda: counted(20000001)),
     ("logits.mask", lambda: counted(1)),
-    ("logits", lambda: linear(lambda m, x: m.fc(x) - FILL, lambda m, x: m.fc(x) + mx.array(FILL))),
-    (MEAN, lambda: convolution("Conv1d", 1, momentum=0.9)),
-    (f"{MEAN}, not in MLX", lambda: convolution("Conv1d", 1, track_running_stats=False)),
-    ("loss", lambda: level(0, error=1)),
-    ("loss", lambda: level(1, error=1, slope=1e3)),  # with large gradients, but it isn't almost 0
+    ("logits", lambda: filled(-1e4, -2e4)),
+    ("logits", lambda: filled(-1e4, -1e9)),
+    ("logits", lambda: filled(-1e9, -1e4)),
+    ("logits", lambda: filled(1e9, -1e9)),
+    (MEAN, lambda: ports.convolution("Conv1d", 1, momentum=0.9)),
+    (f"{MEAN}, not in MLX", lambda: ports.convolution("Conv1d", 1, track_running_stats=False)),
+    ("loss", lambda: ports.level(0, error=1)),
+    ("loss", lambda: ports.level(1, error=1, slope=1e3)),  # large gradients, but it isn't almost 0
     ("gradient of fc.bias", lambda: linear(run_ours=lambda m, x: m.fc(x) - m.fc.bias / 3)),
-    ("loss of step 1", lambda: steps(error=0.1)),
+    ("loss of step 1", lambda: ports.steps(error=0.1)),
     ("logits", lambda: linear(lambda m, x: nan * (x @ m.fc.weight))),  # on both sides
 ]
 
@@ -88,6 +79,15 @@ WRONG = [
 def test_a_wrong_port_differs_by_more(what, port):
     found = check(*port())
     assert found[what] > 0.1 and all(share >= 0 for share in found.values())
+
+
+def test_beside_a_gradient_of_nan_the_others_are_measured_against_the_largest():
+    run = lambda m, x: torch.softmax(m.fc(x), 0) + (0 * m.g).sqrt()  # noqa: E731
+    run_ours = lambda m, x: mx.softmax(m.fc(x), 0) + mx.sqrt(0 * m.g)  # noqa: E731
+    theirs = {"fc": torch.nn.Linear(8, 8), "g": torch.nn.Parameter(torch.ones(8))}
+    found = check(*pair(theirs, {"fc": nn.Linear(8, 8), "g": mx.ones(8)}, run, run_ours))
+    assert found["gradient of g"] == inf
+    assert found["gradient of fc.bias"] < ROUNDING  # it is 0 but for rounding
 
 
 def test_a_saved_buffer_that_is_not_in_mlx_is_named():

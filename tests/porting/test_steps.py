@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from tests.porting import ports  # noqa: E402
-from tests.porting.port_check import check, verdict  # noqa: E402
+from tests.porting.port_check import check, compare_weights, verdict  # noqa: E402
 from tests.porting.ports import ROUNDING, linear, pair, trained  # noqa: E402
 
 
@@ -68,12 +68,12 @@ def test_right_weights_end_where_pytorchs_do(capsys, train, port):
     assert capsys.readouterr().out.splitlines()[-1] == "nothing is above 1e-05"
 
 
-def keys_decay():
-    """In MLX, a bias decays that no loss depends on."""
-    ours, theirs, names = sgd(attention())
+def keys_move(train, far):
+    """In MLX, a bias moves that no loss depends on."""
+    ours, theirs, names = train(attention())
 
     def step(i):
-        ours.model.fc[1].bias *= 0.99
+        ours.model.fc[1].bias += far
         return ours.step(i)
 
     return ours._replace(step=step), theirs, names
@@ -93,8 +93,28 @@ def test_wrong_weights_end_elsewhere(name, port):
     assert check(*port())[f"{name} after the steps"] > 3 * ROUNDING
 
 
-def test_what_no_loss_depends_on_is_seen_in_the_weights(capsys):
-    found, line = check(*keys_decay()), "fc.1.bias after the steps"
+def test_an_error_is_divided_by_pytorchs_way_and_by_the_steps():
+    ours, theirs = linear()
+    other = torch.optim.SGD(theirs.model.parameters(), 0.001)
+    found = check(*trained((ours, theirs), optim.SGD(0.002), other), num_steps=5)
+    for name in ("fc.weight", "fc.bias"):  # each of them, not only the worst
+        assert found[f"{name} after the steps"] == pytest.approx(1 / 5, rel=0.05)
+
+
+@pytest.mark.parametrize(("error", "wrong"), [(0.9e-5, False), (2e-5, True), (inf, True)])
+@pytest.mark.parametrize("way", [0, 0.1])
+def test_quiet_entries_may_differ_by_four_ways_and_rounding(way, error, wrong):
+    before, there = {"moved": torch.zeros(2), "quiet": torch.ones(2)}, torch.ones(2)
+    after = {"moved": (there, there), "quiet": (there + 4 * way + error, there)}
+    pairs, shares = {n: (t, t) for n, t in before.items()}, {}
+    quiet, ways = {"moved": there < 0, "quiet": there > 0}, {"moved": 0, "quiet": way}
+    compare_weights(shares, pairs, after, quiet, ways, num_steps=1)
+    assert max(shares.values()) > ROUNDING if wrong else max(shares.values()) == 0
+
+
+@pytest.mark.parametrize(("train", "far"), [(sgd, 1e-5), (adamw, 1)])
+def test_what_no_loss_depends_on_is_seen_in_the_weights(capsys, train, far):
+    found, line = check(*keys_move(train, far)), "fc.1.bias after the steps"
     assert [what for what, share in found.items() if share > ROUNDING] == [line]
     assert capsys.readouterr().out.splitlines()[-1] == f"look first at: {line}"
 
@@ -129,7 +149,8 @@ LINES = [
     ("nothing is above 1e-05", {"logits": 1e-7, "loss": 9e-6}),
     ("look first at: loss", {"logits": 1e-7, "loss": 2e-5, "loss of step 1": 1}),
     ("look first at: loss of step 2", {"loss": 9e-6, "loss of step 1": 3e-5, "loss of step 2": 1}),
-    ("look first at: loss of step 1", {"loss": 9e-6, "loss of step 1": 3e-5}),
+    ("look first at: loss of step 1", {"loss": 9e-6, "loss of step 1": 3e-5, "a": 2e-5}),
+    ("look first at: a", {"logits": 9e-6, "loss": 1e-7, "loss of step 1": 3e-5, "a": 1}),
     ("look first at: logits", {"logits": inf, "loss": inf}),
 ]
 
