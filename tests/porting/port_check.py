@@ -42,7 +42,7 @@ def check(ours, theirs, names=None, num_steps=10):
     theirs.model.zero_grad()  # as a step may begin with backward()
     compare_all(shares, "logits", ours.logits(), theirs.logits())
     losses, slopes, grads = gradients(ours, theirs, made_of(theirs.model, recipes))
-    scale = compare_gradients(shares, losses, grads, bound > FLOAT32)
+    scale, largest = compare_gradients(shares, losses, grads, half=bound > FLOAT32)
     made = made_of(theirs.model, recipes)
     for name, mine in tree_flatten(ours.model.parameters()):
         if name not in slopes:  # such as running averages
@@ -51,6 +51,7 @@ def check(ours, theirs, names=None, num_steps=10):
         after = theirs.model.get_buffer(name)
         compare(shares, f"{name} after the passes, not in MLX", before, after)
     if ours.step and num_steps:
+        slopes = slopes if largest else {}  # without a gradient, nothing need move
         weights = compare_steps(shares, ours, theirs, recipes, slopes, scale, num_steps)
         if bound == FLOAT32:  # in 16 bits rounding moves a weight as far as a step does
             compare_weights(shares, *weights, num_steps)
@@ -152,7 +153,7 @@ def gradients(ours, theirs, made):
 
 
 def compare_gradients(shares, losses, grads, half):
-    """Compare losses and gradients, half: of 16 bits. Returns what the loss is divided by."""
+    """Compare losses and gradients. Returns the loss's divisor, and the largest gradient."""
     tops = {n: abs(grad).nan_to_num(0, 0, 0).max().item() for n, (_, grad) in grads.items()}
     largest = max(tops.values(), default=0)
     # What is 0 but for rounding is divided by the largest gradient instead of itself.
@@ -161,7 +162,7 @@ def compare_gradients(shares, losses, grads, half):
     for name, (mine, other) in grads.items():
         small = half or tops[name] < largest / 1e4
         compare(shares, f"gradient of {name}", mine, other, largest if small else largest / 10)
-    return scale
+    return scale, largest
 
 
 def compare_steps(shares, ours, theirs, recipes, slopes, scale, num_steps):
