@@ -64,7 +64,8 @@ def refuse_sides(ours, theirs):
         raise refusal("model", "give MLX's Side first, and several models as one module")
     for name in ("logits", "loss", "step"):
         mine, other = getattr(ours, name), getattr(theirs, name)
-        if mine is not other and not (callable(mine) and callable(other)):
+        left_out = name == "step" and mine is None and other is None
+        if not left_out and not (callable(mine) and callable(other)):
             raise refusal(name, "give a function on both sides, such as lambda: model(x)")
     if lazy := [n for n, p in theirs.model.named_parameters() if torch.nn.parameter.is_lazy(p)]:
         raise refusal(lazy, "has no values yet: call PyTorch's model once before check")
@@ -135,9 +136,10 @@ def gradients(ours, theirs, made):
     losses = ours.loss(), theirs.loss()
     if any(getattr(loss, "shape", "none") for loss in losses):
         raise refusal("loss", "is one scalar array on each side: no .item(), no tuple, no batch")
+    pair = as_tensors("loss", *losses)
     to = {n: p for n, p in theirs.model.named_parameters() if p.requires_grad}
     if not to:
-        return losses, {}, {}
+        return pair, {}, {}
     if not losses[1].requires_grad:
         raise refusal("loss", "has no gradient in PyTorch: leave out no_grad() and detach()")
     trained = tree_flatten(ours.model.trainable_parameters())
@@ -149,7 +151,7 @@ def gradients(ours, theirs, made):
         raise refusal(frozen, "is frozen in MLX only: unfreeze it, or freeze PyTorch's, too")
     other = torch.autograd.grad(theirs.loss(), [*to.values()], materialize_grads=True)
     pairs = zip(mine, [grad.to_dense() for grad in other], strict=True)
-    return losses, slopes, dict(zip(to, pairs, strict=True))
+    return pair, slopes, dict(zip(to, pairs, strict=True))
 
 
 def compare_gradients(shares, losses, grads, half):
@@ -158,7 +160,7 @@ def compare_gradients(shares, losses, grads, half):
     largest = max(tops.values(), default=0)
     # What is 0 but for rounding is divided by the largest gradient instead of itself.
     least = largest if abs(losses[1].item()) < largest / 1e4 else 0
-    scale = compare(shares, "loss", *as_tensors("loss", *losses), least)
+    scale = compare(shares, "loss", *losses, least)
     for name, (mine, other) in grads.items():
         small = half or tops[name] < largest / 1e4
         compare(shares, f"gradient of {name}", mine, other, largest if small else largest / 10)
@@ -207,7 +209,7 @@ def compare_weights(shares, before, after, quiet, way, num_steps):
 
 
 def verdict(shares, bound):
-    """The line to look at first: the first that is far above those before it, and the bound."""
+    """Where to look first: at the first line that is above the bound, and far above all before."""
     if max(shares.values()) < bound:
         return f"nothing is above {bound:.0e}"
     above, before = [what for what, share in shares.items() if share >= bound], 0

@@ -4,7 +4,6 @@ from math import inf, nan
 
 import mlx.core as mx
 import mlx.nn as nn
-import mlx.optimizers as optim
 import pytest
 
 from tests import lesson
@@ -20,7 +19,6 @@ DTYPES = [  # of MLX, of PyTorch, the part of the largest gradient, what roundin
     (mx.bfloat16, torch.float32, 1, BFLOAT16),
     (mx.float32, torch.bfloat16, 1, BFLOAT16),
 ]
-OURS = [optim.SGD(0.01), optim.AdamW(0.01, weight_decay=0.01, bias_correction=True)]
 CPU = ("torch.accelerator.current_accelerator(check_available=True) or ", "")  # the twin on it
 RIGHT = [linear, ports.gain_less_one, ports.weight_norm, ports.lstm, ports.shared, ports.tied]
 RIGHT += [ports.hidden, ports.double, lambda: ports.convolution("Conv1d", 1)]
@@ -81,6 +79,11 @@ def test_a_wrong_port_differs_by_more(what, port):
     assert found[what] > 0.1 and all(share >= 0 for share in found.values())
 
 
+def test_outputs_are_compared_in_their_order():
+    sides = [s._replace(logits=lambda s=s: {"z": s.loss(), "a": s.loss()}) for s in linear()]
+    assert list(check(*sides))[:2] == ["logits.z", "logits.a"]
+
+
 def test_beside_a_gradient_of_nan_the_others_are_measured_against_the_largest():
     run = lambda m, x: torch.softmax(m.fc(x), 0) + (0 * m.g).sqrt()  # noqa: E731
     run_ours = lambda m, x: mx.softmax(m.fc(x), 0) + mx.sqrt(0 * m.g)  # noqa: E731
@@ -120,13 +123,10 @@ def test_a_small_gradient_is_divided_by_the_largest_or_a_tenth_of_it(here, there
     assert max(found.values()) < rounding and ours.model.fc.weight.dtype == here
 
 
-@pytest.mark.parametrize("own", OURS)
-def test_a_loop_may_zero_its_gradients_at_the_end(own):
+def test_a_loop_may_zero_its_gradients_at_the_end():
     ours, theirs = linear()
-    optimizer = getattr(torch.optim, type(own).__name__)(theirs.model.parameters(), 0.01)
     theirs.loss().backward()  # what was there before must not count
-    found = check(*trained((ours, theirs), own, optimizer))
-    assert max(found.values()) < ROUNDING and "loss of step 10" in found
+    assert max(check(*trained((ours, theirs))).values()) < ROUNDING
 
 
 def test_the_lesson_is_a_right_port(monkeypatch, tmp_path):

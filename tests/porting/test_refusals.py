@@ -66,6 +66,7 @@ POOLED = {"fc": THERE, "pooler": torch.nn.Linear(8, 8)}
 FAILS = {"fc.bias": ("fc.bias", lambda a, b: a + b)}
 REFUSED = [
     ("logits: give a function", lambda: changed(0, logits=mx.ones(3))),
+    ("logits: give a function", lambda: [s._replace(logits=None) for s in linear()]),
     ("loss: give a function", lambda: changed(1, loss=torch.ones(3))),
     ("fc.bias: its function in names fails: TypeError: .* argument", lambda: (*linear(), FAILS)),
     ("has no values yet: call PyTorch's", lambda: changed(1, model=torch.nn.LazyLinear(8))),
@@ -75,6 +76,8 @@ REFUSED = [
     ("logits: is the other framework's", swapped),
     ("logits: is the other", lambda: [swapped()[0], linear()[1]]),
     ("logits: is the other", lambda: [linear()[0], swapped()[1]]),
+    ("loss: is the other", lambda: changed(0, loss=linear()[1].loss)),
+    ("loss: is the other", lambda: changed(1, loss=linear()[0].loss)),
     ("loss: has no gradient in PyTorch", lambda: changed(1, loss=no_grad)),
     ("extra: is empty: leave it out on both", empty),
     ("pooler.*: is not in MLX: .* or put Identity", lambda: pair(POOLED, {"fc": HERE})),
