@@ -199,8 +199,8 @@ def compare_weights(shares, before, after, quiet, way, num_steps):
         # Adam moves quiet entries with their rounding; right ports were 2.6 ways apart at most.
         excess = (abs(mine - other) - 4 * way[name] - 1e-5 * farthest).clamp(min=0)
         error = torch.where(quiet[name], excess, abs(mine - other)).norm().item()
-        # A move below a thousandth of the weights is too near to their rounding.
-        scale = max(moves[name][~quiet[name]].norm().item(), 1e-3 * other.norm().item())
+        # A move below a hundredth of the weights is too near to their rounding, of 1e-7.
+        scale = max(moves[name][~quiet[name]].norm().item(), 1e-2 * other.norm().item())
         share = error / num_steps / (scale or error or 1)  # rounding grows with each step
         found[name] = inf if isnan(share) else share, scale
     for name, (share, scale) in found.items():
@@ -274,9 +274,9 @@ def as_tensors(what, mine, other):
 
 
 def tensor(array):
-    flat = mx.contiguous(array).flatten().view(mx.uint8)
+    values = bytearray(memoryview(array.flatten().view(mx.uint8)))
     dtype = getattr(torch, str(array.dtype).split(".")[-1])
-    return torch.frombuffer(bytearray(memoryview(flat)), dtype=dtype).view(array.shape)
+    return torch.frombuffer(values, dtype=dtype).view(array.shape)
 
 
 def refusal(names, problem, others=()):

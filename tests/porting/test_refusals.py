@@ -82,6 +82,7 @@ REFUSED = [
     ("extra: is empty: leave it out on both", empty),
     ("pooler.*: is not in MLX: .* or put Identity", lambda: pair(POOLED, {"fc": HERE})),
     ("^model: give MLX's .* as one module$", lambda: changed(1, model=[THERE, THERE])),
+    ("^model: give MLX's", lambda: changed(0, model=[HERE, HERE])),
     ("step: .* on both sides", lambda: changed(1, step=lambda i: 0.0)),
     ("fc: is quantized", lambda: pair({"fc": THERE}, {"fc": nn.QuantizedLinear(64, 8)})),
     ("or is it fc.0.bias, fc.0.weight there", lambda: inside(nn.Sequential(HERE))),
