@@ -135,7 +135,9 @@ def test_pictures_are_as_they_are_drawn(path):
 def test_what_commands_name_is_there(path):
     """Scripts, modules and patches, in blocks and in sentences; and the reader's own copy."""
     code = "\n".join(re.findall(r"```bash.*?```|`[^`\n]+`", TEXTS[path], re.DOTALL))
-    for file in re.findall(r"(?:python|apply(?: -R)?|cp|pytest) ((?:tests/)?[\w/.-]+\.\w+)", code):
+    for file in re.findall(
+        r"(?:python|apply(?: -R)?|cp|pytest(?: -x)?) ((?:tests/)?[\w/.-]+\.\w+)", code
+    ):
         known = file == "tests/mine.py" or "NAME" in file or (scripts.ROOT / file).exists()
         assert known, f"{path.parent.name}/README.md: there is no {file}"
     for module in re.findall(r"-m (tests[\w.]*)", code):
