@@ -47,11 +47,3 @@ def test_one_shape_is_compiled_once():
     main.loss_and_grad = lambda *given: traces.append(given) or grad(*given)
     scripts.train(main, [0, 0, 0])
     assert len(traces) == 1
-
-
-def test_under_vmap_a_bitwise_operator_can_be_wrong():
-    """Why *fast* writes `mx.logical_or`."""
-    row, square = mx.zeros((2, 3), mx.bool_), mx.zeros((3, 3), mx.bool_)
-    mended = "MLX is mended: write | in fast.patch, and leave its comment out"
-    assert mx.vmap(lambda r: square | r)(row).shape != (2, 3, 3), mended
-    assert mx.vmap(lambda r: mx.logical_or(square, r))(row).shape == (2, 3, 3)
