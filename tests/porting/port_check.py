@@ -117,6 +117,8 @@ def made_of(original, recipes):
 
 
 def copy_weights(model, made):
+    """Give MLX's model PyTorch's values, in its own dtypes."""
+
     def new(name, array):
         value = as_tensors(name, array, made[name])[1].resolve_conj().resolve_neg()
         return mx.array(value).astype(array.dtype)
@@ -168,14 +170,17 @@ def compare_gradients(shares, losses, grads, half):
 
 
 def compare_steps(shares, ours, theirs, recipes, slopes, scale, num_steps):
-    """Train both and compare the losses. Returns what compare_weights needs, by MLX's names."""
+    """Train both and compare the losses.
+
+    Returns dicts by MLX's names: both weights before and after, which entries are quiet (have a
+    gradient of 0 but for rounding), and how far at most PyTorch moved those, over all steps.
+    """
 
     def weights():  # of both
         own, made = dict(tree_flatten(ours.model.parameters())), made_of(theirs.model, recipes)
         return {n: [t.clone() for t in as_tensors(n, own[n], made[n])] for n in slopes}
 
     largest = max([abs(slope).max().item() for slope in slopes.values()], default=0)
-    # Quiet entries have a gradient that is 0 but for rounding, and PyTorch moves them this way.
     quiet = {n: abs(slope) <= largest / 1e4 for n, slope in slopes.items()}
     way = dict.fromkeys(slopes, 0)
     before = now = weights()
@@ -274,6 +279,7 @@ def as_tensors(what, mine, other):
 
 
 def tensor(array):
+    """A copy of MLX's array, a tensor of the same dtype."""
     values = bytearray(memoryview(array.flatten().view(mx.uint8)))
     dtype = getattr(torch, str(array.dtype).split(".")[-1])
     return torch.frombuffer(values, dtype=dtype).view(array.shape)
