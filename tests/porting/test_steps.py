@@ -150,7 +150,8 @@ def test_a_loss_of_0_trains_nothing_and_is_not_refused(slope, share):
     ours, theirs = linear()
     ours = ours._replace(loss=lambda: slope * ours.logits().sum())
     theirs = theirs._replace(loss=lambda: 0 * theirs.logits().sum())
-    assert max(check(*trained((ours, theirs))).values()) == share
+    found = max(check(*trained((ours, theirs))).values())
+    assert found == pytest.approx(share, abs=ROUNDING)  # the outputs may differ by that
 
 
 def test_weights_of_16_bits_are_not_compared(capsys):
