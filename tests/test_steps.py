@@ -27,6 +27,7 @@ def test_there_are_four_and_they_lead_to_main():
 
 def test_an_axis_changes_nothing():
     assert printed(1) == printed(0)
+    assert len(printed(0)) == 4 + 11 + 2 + 20
 
 
 def test_counting_padding_looks_wonderful():
