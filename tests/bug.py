@@ -6,6 +6,7 @@ shows what the run prints and asks a question, or shows the changed lines and sa
 """
 
 import argparse
+import sys
 
 import mlx.core as mx
 
@@ -59,8 +60,12 @@ if __name__ == "__main__":
     parser.add_argument("--answer", action="store_true", help="show the changed lines, and why")
     arguments = parser.parse_args()
     key, question, reason = BUGS[arguments.number]
-    if arguments.answer:
-        print(*changes(key), "", reason, sep="\n")
-    else:
-        mx.set_default_device(mx.cpu)  # where nothing but the mistake makes a difference
-        print(scripts.whole_run(scripts.MAIN, *edits.ALL[key], num_steps=100), question, sep="\n")
+    mx.set_default_device(mx.cpu)  # where nothing but the mistake makes a difference
+    try:
+        if arguments.answer:
+            print(*changes(key), "", reason, sep="\n")
+        else:
+            printed = scripts.whole_run(scripts.MAIN, *edits.ALL[key], num_steps=100)
+            print(printed, question, sep="\n")
+    except (scripts.NoGit, scripts.Unfit) as problem:
+        sys.exit(str(problem))

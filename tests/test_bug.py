@@ -45,6 +45,7 @@ def test_a_bug_leaves_a_sign_and_has_an_answer(number, sound):
     """As commands: the mistake is in the run, and question and answer belong to it."""
     key = bug.BUGS[number][0]
     assert key in WORDS, f"give {key} its sign, and a word of its question and answer"
+    bug.changes(key)  # with a patch, it needs git
     printed, question = scripts.run(["-m", "tests.bug", number])[0].rstrip("\n").rsplit("\n", 1)
     assert sign_of(key, printed, sound)
     assert WORDS[key][0] in question and "?" in question
