@@ -103,6 +103,7 @@ def test_a_block_shows_what_stands(block):
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.parent.name)
 def test_each_block_and_comment_has_both_its_ends(path):
     found = pages.blocks(path)
+    assert not re.search(r"</summary>\s*</details>", TEXTS[path]), "an answer is empty"
     fences = len(re.findall(r"^ *```", TEXTS[path], re.MULTILINE))
     tables = [block for block in found if block.language == "table"]
     assert fences == 2 * (len(found) - len(tables)), "a block of code lacks its header or its end"
@@ -163,6 +164,15 @@ def test_each_edit_fits_and_was_measured():
         scripts.source(scripts.MAIN, *changes, *more)
         assert name in found, f"run `uv run python -m tests.measure.losses {name}`"
     assert found.keys() == {"measured", *edits.ALL}
+
+
+@pytest.mark.parametrize("name", edits.MISTAKES)
+def test_a_row_of_mistakes_names_what_is_planted(name):
+    """The code in its first cell stands in main.py with that mistake."""
+    text = scripts.source(scripts.MAIN, *edits.MISTAKES[name])
+    cell = re.search(rf"<!-- {name} -->(.*?)\|", README)[1]
+    for code in re.findall(r"`([^`]*)`", cell):
+        assert "..." in code or re.search(rf"{re.escape(code)}(?!\w|\.\d)", text), code
 
 
 def picture(header):
