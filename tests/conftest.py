@@ -49,6 +49,12 @@ def whole_run():
 
 
 @pytest.fixture(scope="session")
+def sound():
+    """What main.py prints with 100 steps, on the CPU."""
+    return scripts.whole_run(scripts.MAIN, num_steps=100)
+
+
+@pytest.fixture(scope="session")
 def fresh():
     """main.py up to its training loop, a module, with the initial weights."""
     return scripts.load(scripts.MAIN)

@@ -7,11 +7,6 @@ import pytest
 from tests import bug, scripts
 
 
-@pytest.fixture(scope="module")
-def sound():
-    return scripts.whole_run(scripts.MAIN, num_steps=100)
-
-
 def sign_of(key, printed, sound):
     """Whether the mistake shows in what 100 steps print, beside what they print without one."""
     (params, usual_params) = (int(re.search(r"params: (\d+)", t)[1]) for t in (printed, sound))
