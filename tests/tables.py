@@ -42,10 +42,10 @@ def step(number, _):
 def lie(_):
     """What letters and padding cost in step 2."""
     found = records.read("steps")["costs in step 2"]
-    rows = [f"{'':<18}{'letters':>9}{'padding':>10}{'all places':>12}"]
+    rows = [f"{'':<17}{'letters':>8}{'padding':>10}{'all':>6}"]
     for when, (letters, padding, together) in found.items():
         padding = f"{padding:.2f}" if padding > 0.01 else f"{padding:.6f}"
-        rows.append(f"{when:<18}{letters:>9.2f}{padding:>10}{together:>12.2f}")
+        rows.append(f"{when:<17}{letters:>8.2f}{padding:>10}{together:>6.2f}")
     return "\n".join(rows)
 
 
