@@ -1,10 +1,14 @@
 """The model and its loss: what attention may see, what padding may change (nothing)."""
 
 import math
+from collections import Counter
+from itertools import pairwise
 
 import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
+
+from tests import pages
 
 # float32 keeps about 7 digits. The same sums over another shape run in another order, on logits
 # below 20 in size: a difference of a few 1e-6.
@@ -75,3 +79,18 @@ def test_a_wholly_padded_row_stays_finite(trained, batch):
     loss, grads = trained.loss_and_grad(trained.model, *nothing)
     assert all(mx.all(mx.isfinite(g)).item() for _, g in tree_flatten(grads))
     assert mx.allclose(loss, trained.loss_fn(trained.model, *batch), **CLOSE)
+
+
+def test_what_it_costs_to_guess_by_counting(fresh):
+    """Blindly, by how often each token comes, and by how often it comes after another."""
+    pairs = Counter(pair for doc in fresh.docs for pair in pairwise(["BOS", *doc, "BOS"]))
+    before, after = (Counter(pair[i] for pair in pairs.elements()) for i in (0, 1))
+    single = [n * math.log(after.total() / n) for n in after.values()]
+    double = [n * math.log(before[token] / n) for (token, _), n in pairs.items()]
+    for cost in (math.log(fresh.vocab_size), *(sum(x) / pairs.total() for x in (single, double))):
+        assert f"{cost:.2f}" in pages.read()
+
+
+def test_what_float16_can_not_hold():
+    assert mx.array(1e-8, mx.float16).item() == 0  # Adam's eps
+    assert mx.isinf(mx.array(-1e9, mx.float16))

@@ -97,6 +97,13 @@ def test_each_token_is_drawn_from_the_logits_after_all_before_it(trained, monkey
     assert next(supply, None) is None
 
 
+def test_at_a_tiny_temperature_the_likeliest_is_drawn_and_at_0_anything(trained):
+    logits = trained.model(mx.array([[trained.BOS]]))[0, -1]
+    draws = [mx.random.categorical(logits / 1e-9).item() for _ in range(50)]
+    assert set(draws) == {mx.argmax(logits).item()}
+    assert not mx.isfinite(logits / 0).any()
+
+
 @EACH
 def test_trains_on_odd_lines(path, steps, tmp_path, tmp_path_factory):
     # A byte-order mark, all three line endings, blank lines and blanks around and in a name.
